@@ -1,0 +1,324 @@
+//! A node: what it holds, the steps of its planner, and the loops of `serve`.
+
+use std::collections::HashMap;
+use std::sync::atomic::{AtomicI64, Ordering};
+use std::sync::{Arc, Mutex, PoisonError};
+use std::time::{Duration, Instant};
+
+use jiff::Timestamp;
+use jiff_sqlx::ToSqlx;
+use sqlx::postgres::PgPool;
+use tokio::sync::Notify;
+use tokio_util::sync::CancellationToken;
+
+use crate::clock::Clock;
+use crate::error::{Doing, EngineError};
+use crate::outcome::Stop;
+use crate::queue::{Job, claim, heartbeat, rescue};
+use crate::record::alerts;
+use crate::record::metrics::Metrics;
+use crate::record::runs::{self, Ending};
+use crate::registry::Registry;
+use crate::run::RunFacts;
+use crate::schedule::{planner, starter};
+use crate::spec::{Queue, Spec};
+use crate::worker::settler::Settler;
+
+/// One Yakin process at work on a database.
+pub struct Engine {
+    pub pool: PgPool,
+    pub clock: Clock,
+    pub registry: Registry,
+    /// This node's row.
+    pub node: i64,
+    pub metrics: Metrics,
+    pub(crate) settler: Settler,
+    pub(crate) job_arrived: Notify,
+    pub(crate) job_ended: Notify,
+    pub(crate) wake_planner: Notify,
+    held: Mutex<HashMap<i64, Held>>,
+    known_runs: Mutex<HashMap<i64, Arc<RunFacts>>>,
+    overrides: Mutex<HashMap<String, Vec<(String, String)>>>,
+    began: Instant,
+    planned_ms: AtomicI64,
+    claimed_ms: AtomicI64,
+}
+
+struct Held {
+    token: i64,
+    run: Option<i64>,
+    cancel: CancellationToken,
+}
+
+impl Engine {
+    /// Joins the nodes of a database: makes the catalogue known and writes the node's row.
+    pub async fn join(
+        pool: PgPool,
+        clock: Clock,
+        registry: Registry,
+        name: &str,
+        roles: &[&str],
+    ) -> Result<Engine, EngineError> {
+        let doing = "joining the nodes";
+        planner::register(&pool, &registry, clock.now()).await?;
+        let node: i64 = sqlx::query_scalar(
+            "INSERT INTO yakin.nodes (name, roles, version, batches) VALUES ($1, $2, $3, $4) RETURNING id",
+        )
+        .bind(name)
+        .bind(roles.iter().map(|r| (*r).to_owned()).collect::<Vec<_>>())
+        .bind(env!("CARGO_PKG_VERSION"))
+        .bind(registry.ids())
+        .fetch_one(&pool)
+        .await
+        .doing(doing)?;
+        let engine = Engine {
+            settler: Settler::start(pool.clone(), clock.clone()),
+            pool,
+            clock,
+            registry,
+            node,
+            metrics: Metrics::new(),
+            job_arrived: Notify::new(),
+            job_ended: Notify::new(),
+            wake_planner: Notify::new(),
+            held: Mutex::default(),
+            known_runs: Mutex::default(),
+            overrides: Mutex::default(),
+            began: Instant::now(),
+            planned_ms: AtomicI64::new(0),
+            claimed_ms: AtomicI64::new(0),
+        };
+        engine.read_overrides().await.doing(doing)?;
+        engine.ensure_partitions().await.doing(doing)?;
+        Ok(engine)
+    }
+
+    /// Says goodbye: the node's row ends, so that nobody misses it.
+    pub async fn leave(&self) -> Result<(), sqlx::Error> {
+        sqlx::query("UPDATE yakin.nodes SET real_ended = clock_timestamp() WHERE id = $1")
+            .bind(self.node)
+            .execute(&self.pool)
+            .await
+            .map(|_| ())
+    }
+
+    /// One step of the planner: the shared virtual time is read, firings are written ahead, due ones start, runs
+    /// move on. Returns the runs that ended.
+    pub async fn plan_step(&self) -> Result<Vec<Ending>, sqlx::Error> {
+        self.read_virtual_time().await?;
+        self.read_overrides().await?;
+        let now = self.clock.now();
+        planner::plan(&self.pool, &self.registry, now).await?;
+        starter::start_due(&self.pool, &self.registry, now).await?;
+        if claim::promote(&self.pool, now).await? > 0 {
+            self.job_arrived.notify_waiters();
+        }
+        let ended = runs::advance(&self.pool, &self.registry, now).await?;
+        for ending in &ended {
+            self.metrics.run_ended(ending);
+            tracing::info!(
+                target: "yakin::run", level = "info", jobName = ending.slug, run = ending.id,
+                duration = ending.seconds, error = ending.reason, "run ended: {}", ending.outcome
+            );
+        }
+        self.planned_ms.store(self.uptime_ms(), Ordering::Relaxed);
+        sqlx::query("UPDATE yakin.nodes SET real_planned = clock_timestamp() WHERE id = $1")
+            .bind(self.node)
+            .execute(&self.pool)
+            .await?;
+        Ok(ended)
+    }
+
+    /// Takes back the jobs of silent workers and evaluates the alert rules.
+    pub async fn watch_step(&self) -> Result<(), sqlx::Error> {
+        let now = self.clock.now();
+        let rescued = rescue::rescue(&self.pool, self.node, &self.registry, now).await?;
+        if rescued > 0 {
+            tracing::warn!(jobs = rescued, "rescued jobs of a silent worker");
+        }
+        alerts::evaluate(&self.pool, now).await
+    }
+
+    /// Extends the leases of this node's jobs; stops those it has lost and those of cancelled runs.
+    pub async fn heartbeat_step(&self) -> Result<(), sqlx::Error> {
+        let held: Vec<(i64, i64)> =
+            self.with_held(|held| held.iter().map(|(id, h)| (*id, h.token)).collect());
+        let lost = heartbeat::heartbeat(&self.pool, self.node, &held).await?;
+        let runs: Vec<i64> = self.with_held(|held| held.values().filter_map(|h| h.run).collect());
+        let cancelled: Vec<i64> = sqlx::query_scalar(
+            "SELECT id FROM yakin.runs WHERE id = ANY ($1) AND cancel_requested ORDER BY id",
+        )
+        .bind(runs)
+        .fetch_all(&self.pool)
+        .await?;
+        self.with_held(|held| {
+            for (id, h) in held.iter() {
+                if lost.contains(id) || h.run.is_some_and(|run| cancelled.contains(&run)) {
+                    h.cancel.cancel();
+                }
+            }
+        });
+        Ok(())
+    }
+
+    /// Creates the partitions that will be needed, and drops those past their keep; gives way to any reader.
+    pub async fn ensure_partitions(&self) -> Result<(), sqlx::Error> {
+        sqlx::query(include_str!("partitions.sql")).execute(&self.pool).await.map(|_| ())
+    }
+
+    /// In virtual time, when nothing is left to do at this instant: jumps to the next one. Returns the new time, or
+    /// `None` while work is under way or the end is reached.
+    pub async fn step_virtual_time(&self) -> Result<Option<Timestamp>, sqlx::Error> {
+        let next: Option<jiff_sqlx::Timestamp> =
+            sqlx::query_scalar(include_str!("step_virtual_time.sql"))
+                .bind(self.registry.ids())
+                .fetch_optional(&self.pool)
+                .await?;
+        if let Some(next) = next {
+            self.clock.set(next.to_jiff());
+        }
+        Ok(next.map(|t| t.to_jiff()))
+    }
+
+    async fn read_virtual_time(&self) -> Result<(), sqlx::Error> {
+        if !self.clock.is_set() {
+            return Ok(());
+        }
+        let shared: Option<jiff_sqlx::Timestamp> =
+            sqlx::query_scalar("SELECT virtual_now FROM yakin.control")
+                .fetch_one(&self.pool)
+                .await?;
+        if let Some(shared) = shared {
+            self.clock.set(shared.to_jiff());
+        }
+        Ok(())
+    }
+
+    async fn read_overrides(&self) -> Result<(), sqlx::Error> {
+        let rows: Vec<(String, String, String)> = sqlx::query_as(
+            "SELECT batch_id, key, value FROM yakin.settings ORDER BY batch_id, key",
+        )
+        .fetch_all(&self.pool)
+        .await?;
+        let mut fresh: HashMap<String, Vec<(String, String)>> = HashMap::new();
+        for (batch, key, value) in rows {
+            fresh.entry(batch).or_default().push((key, value));
+        }
+        *self.overrides.lock().unwrap_or_else(PoisonError::into_inner) = fresh;
+        Ok(())
+    }
+
+    /// The spec with the operators' overrides that concern work.
+    pub fn effective(&self, spec: &'static Spec) -> Spec {
+        let overrides = self.overrides.lock().unwrap_or_else(PoisonError::into_inner);
+        let mut effective = *spec;
+        for (key, value) in overrides.get(spec.id).into_iter().flatten() {
+            crate::operate::settings::apply(&mut effective, key, value);
+        }
+        effective
+    }
+
+    pub(crate) fn timeout(&self, spec: &'static Spec) -> Duration {
+        self.effective(spec).timeout
+    }
+
+    /// Claims up to `limit` jobs of a queue, unless it is paused or everything is stopped.
+    pub async fn claim(&self, queue: Queue, limit: usize) -> Vec<Job> {
+        let open: Result<bool, _> = sqlx::query_scalar(
+            "SELECT NOT (paused OR (SELECT stopped FROM yakin.control)) FROM yakin.queues WHERE name = $1",
+        )
+        .bind(queue.name())
+        .fetch_one(&self.pool)
+        .await;
+        let limit = i32::try_from(limit).unwrap_or(i32::MAX);
+        let claimed = match open {
+            Ok(true) => {
+                claim::claim(&self.pool, queue.name(), limit, self.node, &self.registry.ids()).await
+            }
+            Ok(false) => Ok(Vec::new()),
+            Err(error) => Err(error),
+        };
+        claimed.unwrap_or_else(|error| {
+            tracing::error!(%error, queue = queue.name(), "claiming jobs failed");
+            Vec::new()
+        })
+    }
+
+    pub(crate) async fn facts(&self, run: i64) -> Result<Arc<RunFacts>, Stop> {
+        if let Some(known) = self.with_runs(|runs| runs.get(&run).cloned()) {
+            return Ok(known);
+        }
+        let facts = Arc::new(runs::facts(&self.pool, run).await?);
+        self.with_runs(|runs| {
+            if runs.len() >= 1000 {
+                runs.clear();
+            }
+            runs.insert(run, facts.clone());
+        });
+        Ok(facts)
+    }
+
+    pub(crate) fn hold(&self, job: &Job) -> CancellationToken {
+        let cancel = CancellationToken::new();
+        let held = Held { token: job.token, run: job.run, cancel: cancel.clone() };
+        self.with_held(|all| all.insert(job.id, held));
+        cancel
+    }
+
+    pub(crate) fn let_go(&self, job: i64) {
+        self.with_held(|all| all.remove(&job));
+    }
+
+    /// How many jobs this node holds.
+    pub fn holding(&self) -> usize {
+        self.with_held(|held| held.len())
+    }
+
+    pub(crate) fn claim_loop_alive(&self) {
+        self.claimed_ms.store(self.uptime_ms(), Ordering::Relaxed);
+    }
+
+    /// Real seconds since the planner last finished a step, and since a claim loop last went round.
+    pub fn silence(&self) -> (f64, f64) {
+        let now = self.uptime_ms();
+        let since = |then: &AtomicI64| (now - then.load(Ordering::Relaxed)) as f64 / 1000.0;
+        (since(&self.planned_ms), since(&self.claimed_ms))
+    }
+
+    /// How often an idle loop looks without being told.
+    pub(crate) fn poll_every(&self) -> Duration {
+        Duration::from_millis(if self.clock.is_set() { 20 } else { 1000 })
+    }
+
+    fn uptime_ms(&self) -> i64 {
+        i64::try_from(self.began.elapsed().as_millis()).unwrap_or(i64::MAX)
+    }
+
+    fn with_held<T>(&self, f: impl FnOnce(&mut HashMap<i64, Held>) -> T) -> T {
+        f(&mut self.held.lock().unwrap_or_else(PoisonError::into_inner))
+    }
+
+    fn with_runs<T>(&self, f: impl FnOnce(&mut HashMap<i64, Arc<RunFacts>>) -> T) -> T {
+        f(&mut self.known_runs.lock().unwrap_or_else(PoisonError::into_inner))
+    }
+}
+
+impl std::fmt::Debug for Engine {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.debug_struct("Engine").field("node", &self.node).finish_non_exhaustive()
+    }
+}
+
+/// Sets the shared virtual time of a database, or returns it to real time.
+pub async fn set_virtual_time(
+    pool: &PgPool,
+    now: Option<Timestamp>,
+    until: Option<Timestamp>,
+) -> Result<(), sqlx::Error> {
+    sqlx::query("UPDATE yakin.control SET virtual_now = $1, virtual_until = $2")
+        .bind(now.map(|t| t.to_sqlx()))
+        .bind(until.map(|t| t.to_sqlx()))
+        .execute(pool)
+        .await
+        .map(|_| ())
+}

@@ -1,0 +1,146 @@
+//! Dead letters: jobs that gave up and wait for a person.
+
+use jiff::Timestamp;
+use jiff_sqlx::ToSqlx;
+use serde_json::{Value, json};
+use sqlx::postgres::PgPool;
+
+use super::runs::{Again, rerun};
+use crate::error::{Doing, EngineError};
+use crate::queue::JobKind;
+use crate::queue::enqueue::{NewJob, enqueue};
+use crate::record::audit::{Act, record};
+use crate::registry::Registry;
+use crate::tx::Tx;
+
+/// A dead letter that waits.
+#[derive(Clone, Debug, serde::Serialize, sqlx::FromRow)]
+pub struct DeadLetter {
+    pub id: i64,
+    pub tenant_id: i64,
+    pub batch_id: String,
+    pub run_id: Option<i64>,
+    pub kind: String,
+    pub cause: String,
+    pub error: String,
+    pub fingerprint: String,
+    pub attempts: i32,
+    pub job: Value,
+}
+
+/// The waiting dead letters named by number, or all of a fingerprint.
+pub async fn waiting(pool: &PgPool, which: Option<&str>) -> Result<Vec<DeadLetter>, EngineError> {
+    sqlx::query_as(
+        "SELECT id, tenant_id, batch_id, run_id, kind, cause, error, fingerprint, attempts, job
+           FROM yakin.dead_letters
+          WHERE state = 'waiting' AND ($1::text IS NULL OR fingerprint = $1 OR id::text = $1)
+          ORDER BY fingerprint, id LIMIT 10000",
+    )
+    .bind(which)
+    .fetch_all(pool)
+    .await
+    .doing("reading dead letters")
+}
+
+/// Requeues dead letters: follow-ups as they were, pieces of a run as a rerun of exactly those tenants. Returns the
+/// numbers of the reruns.
+pub async fn requeue(
+    pool: &PgPool,
+    registry: &Registry,
+    which: &str,
+    act: &Act,
+    now: Timestamp,
+) -> Result<Vec<i64>, EngineError> {
+    let letters = some(pool, which).await?;
+    let mut runs: Vec<(i64, Vec<i64>)> = Vec::new();
+    for letter in letters.iter().filter(|l| l.kind != JobKind::FollowUp.word()) {
+        let Some(run) = letter.run_id else { continue };
+        match runs.iter_mut().find(|(id, _)| *id == run) {
+            Some((_, tenants)) => tenants.push(letter.tenant_id),
+            None => runs.push((run, vec![letter.tenant_id])),
+        }
+    }
+    let mut reruns = Vec::new();
+    for (run, tenants) in runs {
+        let whole = tenants.contains(&crate::tenant::PLATFORM);
+        let again =
+            if whole { Again::Failed } else { Again::Tenants { ids: tenants, released: false } };
+        reruns.push(rerun(pool, registry, run, again, act, now).await?);
+    }
+    let doing = "requeueing dead letters";
+    let mut tx = Tx::engine(pool).await.doing(doing)?;
+    let follow_ups: Vec<NewJob<'_>> = letters
+        .iter()
+        .filter(|l| l.kind == JobKind::FollowUp.word())
+        .map(|l| again_as_it_was(l, now))
+        .collect();
+    enqueue(&mut tx, &follow_ups, now).await.doing(doing)?;
+    settle(&mut tx, &letters, "requeued", act, now).await.doing(doing)?;
+    tx.commit().await.doing(doing)?;
+    Ok(reruns)
+}
+
+/// Discards dead letters: a person decided that the work is not wanted. Returns how many.
+pub async fn discard(
+    pool: &PgPool,
+    which: &str,
+    act: &Act,
+    now: Timestamp,
+) -> Result<usize, EngineError> {
+    let doing = "discarding dead letters";
+    let letters = some(pool, which).await?;
+    let mut tx = Tx::engine(pool).await.doing(doing)?;
+    settle(&mut tx, &letters, "discarded", act, now).await.doing(doing)?;
+    tx.commit().await.doing(doing)?;
+    Ok(letters.len())
+}
+
+async fn some(pool: &PgPool, which: &str) -> Result<Vec<DeadLetter>, EngineError> {
+    let letters = waiting(pool, Some(which)).await?;
+    if letters.is_empty() {
+        return Err(EngineError::refused(format!(
+            "no dead letter '{which}' waits; `yakin dead list` shows them"
+        )));
+    }
+    Ok(letters)
+}
+
+fn again_as_it_was(letter: &DeadLetter, now: Timestamp) -> NewJob<'_> {
+    NewJob {
+        queue: letter.job["queue"].as_str().unwrap_or("default"),
+        tenant: letter.tenant_id,
+        priority: letter.job["priority"].as_i64().and_then(|p| i16::try_from(p).ok()).unwrap_or(20),
+        run: letter.run_id,
+        batch: &letter.batch_id,
+        kind: JobKind::FollowUp,
+        payload: letter.job["payload"].clone(),
+        unique_key: None,
+        at: now,
+        deadline: None,
+    }
+}
+
+async fn settle(
+    tx: &mut Tx,
+    letters: &[DeadLetter],
+    state: &str,
+    act: &Act,
+    now: Timestamp,
+) -> Result<(), sqlx::Error> {
+    let ids: Vec<i64> = letters.iter().map(|l| l.id).collect();
+    sqlx::query("UPDATE yakin.dead_letters SET state = $2, settled_by = $3, settled_at = $4 WHERE id = ANY ($1)")
+        .bind(&ids)
+        .bind(state)
+        .bind(&act.actor)
+        .bind(now.to_sqlx())
+        .execute(tx.inner()?)
+        .await?;
+    record(
+        tx,
+        act,
+        &format!("dead {state}"),
+        &format!("{} dead letters", ids.len()),
+        json!({"ids": ids}),
+    )
+    .await
+}

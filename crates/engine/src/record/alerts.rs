@@ -1,0 +1,41 @@
+//! Alerts from the state of the database: opened once, reminded, resolved when their condition is gone.
+
+use jiff::Timestamp;
+use jiff_sqlx::ToSqlx;
+use sqlx::postgres::PgPool;
+
+use crate::tx::Tx;
+
+/// An alert that was just opened, reminded of, or resolved.
+#[derive(Debug, sqlx::FromRow)]
+pub struct Change {
+    pub what: String,
+    pub rule: String,
+    pub subject: String,
+    pub severity: String,
+    pub message: String,
+}
+
+/// Compares the conditions of all rules with the open alerts, in one transaction of one node at a time.
+pub async fn evaluate(pool: &PgPool, now: Timestamp) -> Result<(), sqlx::Error> {
+    let mut tx = Tx::engine(pool).await?;
+    let mine: bool = sqlx::query_scalar("SELECT pg_try_advisory_xact_lock(7284413)")
+        .fetch_one(tx.inner()?)
+        .await?;
+    if !mine {
+        return tx.rollback().await;
+    }
+    let changes: Vec<Change> = sqlx::query_as(include_str!("alerts_evaluate.sql"))
+        .bind(now.to_sqlx())
+        .fetch_all(tx.inner()?)
+        .await?;
+    tx.commit().await?;
+    for change in changes {
+        let level = if change.what == "resolved" { "info" } else { "warn" };
+        tracing::warn!(
+            target: "yakin::alert", level, rule = change.rule, subject = change.subject,
+            severity = change.severity, "alert {}: {}", change.what, change.message
+        );
+    }
+    Ok(())
+}

@@ -1,0 +1,86 @@
+-- Every rule's present conditions; then what must open, be reminded of (critical 4 h, others 24 h), or close.
+WITH rule AS (
+    SELECT name, severity, threshold FROM yakin.alert_rules WHERE enabled
+), batch AS (
+    SELECT id, slug, title, lower(spec ->> 'severity') AS severity, spec FROM yakin.batches
+), newest AS (
+    -- the newest ended run of each batch and period within the last 8 days
+    SELECT DISTINCT ON (r.batch_id, r.period_start) r.*
+      FROM yakin.runs r
+     WHERE r.state = 'ended' AND NOT r.dry_run AND r.ended_at > $1 - interval '8 days'
+     ORDER BY r.batch_id, r.period_start, r.id DESC
+), condition AS (
+    SELECT 'run_failed' AS rule, format('%s %s', r.batch_id, coalesce(r.period_start::text, '')) AS subject,
+           r.batch_id, r.id AS run_id, format('run %s of %s %s %s: %s', r.id, r.batch_id, b.title, r.outcome,
+                                              coalesce(r.reason, '')) AS message
+      FROM newest r JOIN batch b ON b.id = r.batch_id
+     WHERE r.outcome IN ('failed', 'partial') OR (r.outcome = 'skipped' AND r.reason LIKE 'needs%')
+    UNION ALL
+    SELECT 'dead_letter', d.fingerprint, min(d.batch_id), min(d.run_id),
+           format('%s dead letters of %s: %s', count(*), min(d.batch_id), min(d.error))
+      FROM yakin.dead_letters d WHERE d.state = 'waiting' GROUP BY d.fingerprint
+    UNION ALL
+    SELECT 'late_start', format('%s %s', f.batch_id, f.planned_at), f.batch_id, NULL,
+           format('%s was due at %s and has not started', f.batch_id,
+                  to_char(f.due_at AT TIME ZONE 'Asia/Tokyo', 'MM-DD HH24:MI'))
+      FROM yakin.firings f JOIN yakin.batches b ON b.id = f.batch_id, rule
+     WHERE f.state = 'planned' AND b.enabled AND rule.name = 'late_start'
+       AND f.due_at < $1 - make_interval(secs => rule.threshold::float8)
+    UNION ALL
+    SELECT 'never_started', format('%s %s', f.batch_id, f.planned_at), f.batch_id, NULL,
+           format('%s of %s was missed: %s', f.batch_id,
+                  to_char(f.due_at AT TIME ZONE 'Asia/Tokyo', 'MM-DD HH24:MI'), f.reason)
+      FROM yakin.firings f
+     WHERE f.outcome = 'missed' AND f.ended_at > $1 - interval '1 day' AND f.reason NOT LIKE 'superseded%'
+    UNION ALL
+    SELECT 'late_end', format('run %s', r.id), r.batch_id, r.id,
+           format('run %s of %s is open past its deadline', r.id, r.batch_id)
+      FROM yakin.runs r WHERE r.state <> 'ended' AND r.deadline_at < $1
+    UNION ALL
+    SELECT 'long_run', format('run %s', r.id), r.batch_id, r.id,
+           format('run %s of %s has been running for %s', r.id, r.batch_id,
+                  date_trunc('second', clock_timestamp() - r.real_started))
+      FROM yakin.runs r JOIN batch b ON b.id = r.batch_id, rule
+     WHERE r.state = 'running' AND rule.name = 'long_run'
+       AND clock_timestamp() - r.real_started >
+           make_interval(secs => coalesce((b.spec #>> '{expected,secs}')::float8, rule.threshold::float8))
+    UNION ALL
+    SELECT 'backlog', j.queue, NULL, NULL, format('%s jobs of queue %s have waited over 5 minutes', count(*), j.queue)
+      FROM yakin.jobs j, rule
+     WHERE j.state = 'ready' AND rule.name = 'backlog' AND j.real_ready < clock_timestamp() - interval '5 minutes'
+     GROUP BY j.queue, rule.threshold HAVING count(*) > rule.threshold
+    UNION ALL
+    SELECT 'slow', p.batch_id, p.batch_id, max(p.run_id), format('the last runs of %s were slower than usual', p.batch_id)
+      FROM (SELECT batch_id, run_id, slow, row_number() OVER (PARTITION BY batch_id ORDER BY run_id DESC) AS n
+              FROM yakin.run_performance WHERE ended_at > $1 - interval '100 days') AS p, rule
+     WHERE rule.name = 'slow' AND p.n <= rule.threshold
+     GROUP BY p.batch_id, rule.threshold HAVING bool_and(p.slow) AND count(*) >= rule.threshold
+    UNION ALL
+    SELECT 'node_gone', format('node %s', n.id), NULL, NULL,
+           format('node %s (%s) has been silent since %s', n.id, n.name, date_trunc('second', n.real_heartbeat))
+      FROM yakin.nodes n, rule
+     WHERE rule.name = 'node_gone' AND n.real_ended IS NULL
+       AND n.real_heartbeat < clock_timestamp() - make_interval(secs => rule.threshold::float8)
+       AND n.real_heartbeat > clock_timestamp() - interval '1 day'
+), present AS (
+    SELECT c.rule, c.subject, c.batch_id, c.run_id, left(c.message, 500) AS message,
+           coalesce(rule.severity, b.severity, 'medium') AS severity
+      FROM condition c JOIN rule ON rule.name = c.rule LEFT JOIN batch b ON b.id = c.batch_id
+), opened AS (
+    INSERT INTO yakin.alerts (rule, subject, batch_id, run_id, severity, message, opened_at, reminded_at)
+    SELECT rule, subject, batch_id, run_id, severity, message, $1, $1 FROM present
+    ON CONFLICT (rule, subject) WHERE resolved_at IS NULL DO NOTHING
+    RETURNING 'opened' AS what, rule, subject, severity, message
+), reminded AS (
+    UPDATE yakin.alerts a SET reminded_at = $1
+      FROM present p
+     WHERE a.resolved_at IS NULL AND (a.rule, a.subject) = (p.rule, p.subject)
+       AND a.reminded_at <= $1 - CASE a.severity WHEN 'critical' THEN interval '4 hours' ELSE interval '24 hours' END
+    RETURNING 'reminded' AS what, a.rule, a.subject, a.severity, a.message
+), resolved AS (
+    UPDATE yakin.alerts a SET resolved_at = $1
+     WHERE a.resolved_at IS NULL
+       AND NOT EXISTS (SELECT FROM present p WHERE (p.rule, p.subject) = (a.rule, a.subject))
+    RETURNING 'resolved' AS what, a.rule, a.subject, a.severity, a.message
+)
+SELECT * FROM opened UNION ALL SELECT * FROM reminded UNION ALL SELECT * FROM resolved ORDER BY 1, 2, 3

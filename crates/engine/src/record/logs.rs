@@ -1,0 +1,112 @@
+//! Log lines: one JSON object a line to stdout at once, and kept with the run when the attempt ends.
+
+use std::sync::{Mutex, PoisonError};
+
+use jiff::Timestamp;
+use jiff_sqlx::ToSqlx;
+use serde_json::Value;
+
+use crate::queue::Job;
+use crate::run::RunFacts;
+use crate::spec::Spec;
+use crate::tx::Tx;
+
+/// Lines kept per attempt; further ones are counted.
+pub const LINES_PER_ATTEMPT: usize = 200;
+const MESSAGE_CHARS: usize = 500;
+
+/// How serious a line is.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Level {
+    Debug,
+    Info,
+    Warn,
+    Error,
+}
+
+impl Level {
+    /// Its word in the specification's log format.
+    pub const fn word(self) -> &'static str {
+        match self {
+            Level::Debug => "debug",
+            Level::Info => "info",
+            Level::Warn => "warn",
+            Level::Error => "error",
+        }
+    }
+}
+
+/// The lines of one attempt.
+#[derive(Debug)]
+pub struct Lines {
+    slug: &'static str,
+    run: i64,
+    tenant: i64,
+    job: i64,
+    attempt: i32,
+    kept: Mutex<(Vec<Line>, usize)>,
+}
+
+#[derive(Debug)]
+struct Line {
+    at: Timestamp,
+    level: Level,
+    message: String,
+    metadata: Value,
+}
+
+impl Lines {
+    pub(crate) fn new(spec: &'static Spec, facts: &RunFacts, job: &Job) -> Lines {
+        let kept = Mutex::default();
+        Lines {
+            slug: spec.slug,
+            run: facts.id,
+            tenant: job.tenant,
+            job: job.id,
+            attempt: job.attempt,
+            kept,
+        }
+    }
+
+    pub(crate) fn write(&self, level: Level, message: String, metadata: Value, at: Timestamp) {
+        let message: String = message.chars().take(MESSAGE_CHARS).collect();
+        tracing::event!(
+            target: "yakin::run", tracing::Level::INFO, level = level.word(), jobName = self.slug,
+            jobId = self.job, run = self.run, tenant = self.tenant, attempt = self.attempt,
+            metadata = %metadata, "{message}"
+        );
+        let mut kept = self.kept.lock().unwrap_or_else(PoisonError::into_inner);
+        if kept.0.len() < LINES_PER_ATTEMPT {
+            kept.0.push(Line { at, level, message, metadata });
+        } else {
+            kept.1 += 1;
+        }
+    }
+
+    /// Stores the lines with the transaction.
+    pub(crate) async fn store(&self, tx: &mut Tx) -> Result<(), sqlx::Error> {
+        let (lines, dropped) = {
+            let mut kept = self.kept.lock().unwrap_or_else(PoisonError::into_inner);
+            std::mem::take(&mut *kept)
+        };
+        if lines.is_empty() {
+            return Ok(());
+        }
+        let mut messages: Vec<String> = lines.iter().map(|l| l.message.clone()).collect();
+        if let (Some(last), true) = (messages.last_mut(), dropped > 0) {
+            last.push_str(&format!(" (and {dropped} lines more were not kept)"));
+        }
+        sqlx::query(include_str!("logs_insert.sql"))
+            .bind(self.run)
+            .bind(self.tenant)
+            .bind(self.job)
+            .bind(self.attempt)
+            .bind(lines.iter().map(|l| l.at.to_sqlx()).collect::<Vec<_>>())
+            .bind(lines.iter().map(|l| l.level.word()).collect::<Vec<_>>())
+            .bind(messages)
+            .bind(lines.iter().map(|l| l.metadata.clone()).collect::<Vec<_>>())
+            .execute(tx.inner()?)
+            .await
+            .map(|_| ())
+    }
+}

@@ -1,0 +1,9 @@
+//! The ledger: runs and their tenants, log lines, plans of dry runs, performance, alerts, audit.
+
+pub mod alerts;
+pub mod audit;
+pub mod logs;
+pub mod metrics;
+pub mod performance;
+pub mod plan;
+pub mod runs;

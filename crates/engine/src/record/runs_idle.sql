@@ -1,0 +1,7 @@
+-- Open runs without unfinished jobs (follow-ups do not hold a run open), and runs that wait.
+SELECT r.id, r.batch_id, r.state
+  FROM yakin.runs r
+ WHERE r.state <> 'ended' AND r.batch_id = ANY ($1)
+   AND (r.state = 'waiting'
+        OR NOT EXISTS (SELECT FROM yakin.jobs j WHERE j.run_id = r.id AND j.kind <> 'follow_up'))
+ ORDER BY r.id LIMIT 500

@@ -1,0 +1,148 @@
+//! Starts due firings: each ends in exactly one outcome, or becomes exactly one run, in one transaction.
+
+use jiff::{Timestamp, ToSpan};
+use jiff_sqlx::ToSqlx;
+use sqlx::postgres::PgPool;
+
+use super::planner::{deadline, in_window, window_end};
+use crate::days::clock_text;
+use crate::record::runs::{NewRun, create, try_start};
+use crate::registry::Registry;
+use crate::spec::{CatchUp, Overlap, Spec};
+use crate::tx::Tx;
+
+/// How late a firing of a batch without catch-up may still start: deploys take seconds, not minutes.
+const GRACE_SECONDS: i64 = 60;
+
+/// What becomes of a due firing.
+#[derive(Debug, PartialEq)]
+enum Verdict {
+    Start,
+    Wait,
+    End { outcome: &'static str, reason: String },
+}
+
+/// Starts what is due; returns how many firings became runs.
+pub async fn start_due(
+    pool: &PgPool,
+    registry: &Registry,
+    now: Timestamp,
+) -> Result<usize, sqlx::Error> {
+    let due: Vec<(String, jiff_sqlx::Timestamp)> = sqlx::query_as(
+        "SELECT f.batch_id, f.planned_at FROM yakin.firings f JOIN yakin.batches b ON b.id = f.batch_id
+          WHERE f.state = 'planned' AND f.due_at <= $1 AND f.batch_id = ANY ($2) AND b.enabled
+            AND NOT (SELECT stopped FROM yakin.control)
+          ORDER BY f.due_at, f.batch_id, f.planned_at LIMIT 500",
+    )
+    .bind(now.to_sqlx())
+    .bind(registry.ids())
+    .fetch_all(pool)
+    .await?;
+    let mut started = 0;
+    for (batch, planned_at) in due {
+        let Some(known) = registry.get(&batch) else { continue };
+        if start_one(pool, known.spec(), planned_at.to_jiff(), now).await? {
+            started += 1;
+        }
+    }
+    Ok(started)
+}
+
+async fn start_one(
+    pool: &PgPool,
+    spec: &'static Spec,
+    planned_at: Timestamp,
+    now: Timestamp,
+) -> Result<bool, sqlx::Error> {
+    let mut tx = Tx::engine(pool).await?;
+    // one starter per batch at a time, so that two nodes cannot both see "no run is open"
+    let mine: Option<jiff_sqlx::Timestamp> = sqlx::query_scalar(include_str!("take_firing.sql"))
+        .bind(spec.id)
+        .bind(planned_at.to_sqlx())
+        .fetch_optional(tx.inner()?)
+        .await?;
+    let Some(due_at) = mine.map(|t| t.to_jiff()) else {
+        tx.rollback().await?;
+        return Ok(false);
+    };
+    let verdict = judge(&mut tx, spec, planned_at, due_at, now).await?;
+    let started = match verdict {
+        Verdict::Wait => {
+            tx.rollback().await?;
+            return Ok(false);
+        }
+        Verdict::End { outcome, reason } => {
+            sqlx::query(
+                "UPDATE yakin.firings SET state = 'ended', outcome = $3, reason = $4, ended_at = $5
+                  WHERE batch_id = $1 AND planned_at = $2",
+            )
+            .bind(spec.id)
+            .bind(planned_at.to_sqlx())
+            .bind(outcome)
+            .bind(reason)
+            .bind(now.to_sqlx())
+            .execute(tx.inner()?)
+            .await?;
+            false
+        }
+        Verdict::Start => {
+            let run = create(
+                &mut tx,
+                spec,
+                NewRun::by_firing(spec, planned_at, deadline(spec, due_at), now),
+            )
+            .await?;
+            sqlx::query(
+                "UPDATE yakin.firings SET state = 'started', run_id = $3, started_at = $4
+                  WHERE batch_id = $1 AND planned_at = $2",
+            )
+            .bind(spec.id)
+            .bind(planned_at.to_sqlx())
+            .bind(run)
+            .bind(now.to_sqlx())
+            .execute(tx.inner()?)
+            .await?;
+            try_start(&mut tx, spec, run, now).await?;
+            true
+        }
+    };
+    tx.commit().await?;
+    Ok(started)
+}
+
+async fn judge(
+    tx: &mut Tx,
+    spec: &Spec,
+    planned_at: Timestamp,
+    due_at: Timestamp,
+    now: Timestamp,
+) -> Result<Verdict, sqlx::Error> {
+    let (newer, open): (Option<jiff_sqlx::Timestamp>, Option<i64>) =
+        sqlx::query_as(include_str!("judge_firing.sql"))
+            .bind(spec.id)
+            .bind(planned_at.to_sqlx())
+            .bind(now.to_sqlx())
+            .fetch_one(tx.inner()?)
+            .await?;
+    let late = due_at.saturating_add(GRACE_SECONDS.seconds()).is_ok_and(|grace| now > grace);
+    let missed = |reason: String| Verdict::End { outcome: "missed", reason };
+    Ok(match (spec.catch_up, newer) {
+        (CatchUp::Latest, Some(newer)) => {
+            missed(format!("superseded by the firing of {}", clock_text(newer.to_jiff())))
+        }
+        (CatchUp::None, _) if late => missed(format!("over {GRACE_SECONDS} seconds late")),
+        _ if window_end(spec, due_at).is_some_and(|end| now >= end) => {
+            missed("its window has passed".to_owned())
+        }
+        _ if !in_window(spec, now) => Verdict::Wait,
+        (CatchUp::Every, _) if open.is_some() => Verdict::Wait,
+        _ => match (spec.overlap, open) {
+            (Overlap::Forbid, Some(run)) => Verdict::End {
+                outcome: "skipped",
+                reason: format!("overlap: run {run} is still open"),
+            },
+            (Overlap::Queue, Some(_)) => Verdict::Wait,
+            _ => Verdict::Start,
+        },
+    })
+}

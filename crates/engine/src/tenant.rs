@@ -1,0 +1,61 @@
+//! The directory of tenants: every engine statement that acts as `yakin_platform` stands in this file.
+
+use sqlx::postgres::PgPool;
+
+use crate::error::{Doing, EngineError};
+use crate::tx::{Role, Tx};
+
+/// The lane and ledger key of work that belongs to no tenant.
+pub const PLATFORM: i64 = 0;
+
+/// A tenant as people name it.
+#[derive(Clone, Debug, PartialEq, Eq, serde::Serialize)]
+pub struct Tenant {
+    pub id: i64,
+    pub code: String,
+    pub name: String,
+    pub status: String,
+}
+
+/// All tenants in order of their ids. (Bounded by the number of customers; ids and names only.)
+pub async fn all(pool: &PgPool) -> Result<Vec<Tenant>, EngineError> {
+    let doing = "reading the tenants";
+    let mut tx = Tx::begin(pool, Role::Platform, "", true).await.doing(doing)?;
+    let rows: Vec<(i64, String, String, String)> =
+        sqlx::query_as("SELECT tenant_id, code, name, status FROM app.tenants ORDER BY tenant_id")
+            .fetch_all(&mut tx)
+            .await
+            .doing(doing)?;
+    tx.commit().await.doing(doing)?;
+    Ok(rows.into_iter().map(|(id, code, name, status)| Tenant { id, code, name, status }).collect())
+}
+
+/// The ids of tenants named by code; an unknown code is refused with the nearest ones.
+pub async fn by_codes(pool: &PgPool, codes: &[String]) -> Result<Vec<i64>, EngineError> {
+    let known = all(pool).await?;
+    codes
+        .iter()
+        .map(|code| {
+            known.iter().find(|t| t.code == *code).map(|t| t.id).ok_or_else(|| {
+                let near = crate::registry::nearest(code, known.iter().map(|t| t.code.as_str()));
+                EngineError::refused(format!("unknown tenant '{code}'{near}"))
+            })
+        })
+        .collect()
+}
+
+/// Empties the staging of a run that has ended.
+pub(crate) async fn clear_staging(pool: &PgPool, run: i64) -> Result<(), sqlx::Error> {
+    let tables: Vec<String> = sqlx::query_scalar(
+        "SELECT format('%I.%I', n.nspname, c.relname) FROM pg_class c JOIN pg_namespace n ON n.oid = c.relnamespace
+          WHERE n.nspname = 'staging' AND c.relkind = 'r' ORDER BY 1",
+    )
+    .fetch_all(pool)
+    .await?;
+    let mut tx = Tx::begin(pool, Role::Platform, "", false).await?;
+    for table in tables {
+        let sql = sqlx::AssertSqlSafe(format!("DELETE FROM {table} WHERE run_id = $1"));
+        sqlx::query(sql).bind(run).execute(&mut tx).await?;
+    }
+    tx.commit().await
+}

@@ -1,0 +1,6 @@
+//! Attempts: claimed jobs are executed, metered, and settled.
+
+pub mod cost;
+pub mod execute;
+pub mod pool;
+pub mod settler;
