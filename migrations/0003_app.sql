@@ -313,8 +313,9 @@ CREATE TABLE app.usage_statistics (
     successful bigint NOT NULL,
     client_errors bigint NOT NULL,
     server_errors bigint NOT NULL,
+    response_ms_sum bigint NOT NULL,
     response_ms_mean numeric,
-    response_ms_p95 numeric,
+    response_ms_p95 integer,
     response_ms_max integer,
     request_bytes bigint NOT NULL,
     response_bytes bigint NOT NULL,
@@ -348,7 +349,7 @@ CREATE TABLE app.usage_corrections (
     PRIMARY KEY (tenant_id, usage_date, revision)
 );
 COMMENT ON TABLE app.usage_corrections IS '請求済みの日の訂正 (次の請求で精算)';
-CALL yakin.wall('app.usage_corrections', 'SELECT, INSERT, UPDATE', 'SELECT');
+CALL yakin.wall('app.usage_corrections', 'SELECT, INSERT, UPDATE', 'SELECT, UPDATE (settled_by_invoice)');
 
 CREATE TABLE app.tenant_usage_daily (
     tenant_id bigint NOT NULL REFERENCES app.tenants,
@@ -623,57 +624,15 @@ CREATE INDEX session_stat_by_hour ON app.session_stat_hourly (hour);
 CALL yakin.wall('app.session_stat_hourly', 'SELECT, INSERT, UPDATE', 'SELECT');
 
 -- Staging: written by a run's prepare, read by its tenants, emptied when the run has ended ----------------------
-CREATE TABLE staging.usage_statistics (
+CREATE TABLE staging.usage_figures (
     tenant_id bigint NOT NULL,
     run_id bigint NOT NULL,
-    calls bigint NOT NULL,
-    call_users bigint NOT NULL,
-    successful bigint NOT NULL,
-    client_errors bigint NOT NULL,
-    server_errors bigint NOT NULL,
-    response_ms_mean numeric,
-    response_ms_p95 numeric,
-    response_ms_max integer,
-    request_bytes bigint NOT NULL,
-    response_bytes bigint NOT NULL,
-    storage_bytes bigint NOT NULL,
-    files bigint NOT NULL,
-    reports_generated bigint NOT NULL,
-    reports_completed bigint NOT NULL,
-    report_users bigint NOT NULL,
-    sessions bigint NOT NULL,
-    session_seconds bigint NOT NULL,
-    active_users bigint NOT NULL,
-    PRIMARY KEY (tenant_id, run_id)
+    usage_date date NOT NULL,
+    source text NOT NULL,
+    figures jsonb NOT NULL,
+    impossible text,
+    PRIMARY KEY (tenant_id, run_id, usage_date, source)
 );
-CALL yakin.wall('staging.usage_statistics', 'SELECT', 'SELECT, INSERT, DELETE');
-
-CREATE TABLE staging.tenant_usage (
-    tenant_id bigint NOT NULL,
-    run_id bigint NOT NULL,
-    logins bigint NOT NULL,
-    storage_bytes bigint NOT NULL,
-    storage_files bigint NOT NULL,
-    storage_owners bigint NOT NULL,
-    storage_document_bytes bigint NOT NULL,
-    storage_image_bytes bigint NOT NULL,
-    storage_other_bytes bigint NOT NULL,
-    last_upload_at timestamptz,
-    cpu_seconds numeric NOT NULL,
-    cpu_percent_mean numeric,
-    cpu_percent_peak numeric,
-    memory_mb_seconds numeric NOT NULL,
-    memory_mb_peak numeric,
-    processes bigint NOT NULL,
-    network_bytes_in bigint NOT NULL,
-    network_bytes_out bigint NOT NULL,
-    connections bigint NOT NULL,
-    connection_seconds_mean numeric,
-    peak_bytes_per_second bigint,
-    feature_uses bigint NOT NULL,
-    feature_users bigint NOT NULL,
-    feature_seconds numeric NOT NULL,
-    features jsonb NOT NULL,
-    PRIMARY KEY (tenant_id, run_id)
-);
-CALL yakin.wall('staging.tenant_usage', 'SELECT', 'SELECT, INSERT, DELETE');
+COMMENT ON TABLE staging.usage_figures IS '使用量の中間結果 (日・出所ごと、BATCH-204 と 301)';
+COMMENT ON COLUMN staging.usage_figures.impossible IS 'ありえない値 (負の秒数など)。あればそのテナントは失敗する';
+CALL yakin.wall('staging.usage_figures', 'SELECT', 'SELECT, INSERT, DELETE');

@@ -1,4 +1,5 @@
-//! Outside systems, one file each: the real client, and beside it what tests need to stand in for it.
+//! Outside systems, one file each: the real client, and beside it what tests need to stand in for
+//! it.
 
 pub mod private_postgres;
 

@@ -1,9 +1,10 @@
-//! A PostgreSQL of our own for whoever has set no DATABASE_URL: made on first use, reached by socket only, shared by
-//! all commands on the same data folder, gone when the last of them has ended.
+//! A PostgreSQL of our own for whoever has set no DATABASE_URL: made on first use, reached by
+//! socket only, shared by all commands on the same data folder, gone when the last of them has
+//! ended.
 //!
-//! Two locks carry it. Every client holds `clients.lock` shared; the supervisor holds `supervisor.lock`
-//! exclusively and writes its server's process number into it. The kernel lets go of both when their holder dies,
-//! however it dies.
+//! Two locks carry it. Every client holds `clients.lock` shared; the supervisor holds
+//! `supervisor.lock` exclusively and writes its server's process number into it. The kernel lets go
+//! of both when their holder dies, however it dies.
 
 mod binaries;
 mod cluster;
@@ -25,24 +26,28 @@ use home::Home;
 pub use home::default_data_dir;
 pub use supervisor::supervise;
 
-/// The hidden subcommand by which a binary lets [`supervise`] take over: `yakin __supervise-postgres DIR`.
+/// The hidden subcommand by which a binary lets [`supervise`] take over: `yakin
+/// __supervise-postgres DIR`.
 pub const SUPERVISE_COMMAND: &str = "__supervise-postgres";
 
-/// How long a server may be silent while it starts, and how long it may recover while it says that it does.
+/// How long a server may be silent while it starts, and how long it may recover while it says that
+/// it does.
 const SILENCE_LIMIT: Duration = Duration::from_secs(60);
 const RECOVERY_LIMIT: Duration = Duration::from_secs(3600);
 /// How long to wait for a server that is being stopped; longer than the supervisor gives it.
 const STOP_LIMIT: Duration = Duration::from_secs(90);
 const CONNECT_LIMIT: Duration = Duration::from_secs(5);
 const POLL: Duration = Duration::from_millis(50);
-/// How often a client looks whether the supervisor still lives, and the longest pause between failed restarts.
+/// How often a client looks whether the supervisor still lives, and the longest pause between
+/// failed restarts.
 const LOOK_AFTER: Duration = Duration::from_secs(1);
 const LOOK_AFTER_FAILURE: Duration = Duration::from_secs(30);
 const DATABASE: &str = "yakin";
 
 /// A stay at the private server: the server runs at least until this is dropped.
 ///
-/// The stay ends with the process, so a child that outlives it (`exec psql`) is not covered: wait for it instead.
+/// The stay ends with the process, so a child that outlives it (`exec psql`) is not covered: wait
+/// for it instead.
 #[derive(Debug)]
 pub struct PrivatePostgres {
     home: Home,
@@ -51,8 +56,8 @@ pub struct PrivatePostgres {
 }
 
 impl PrivatePostgres {
-    /// Joins the server of `data_dir`, or makes and starts it; returns once it accepts connections and has its
-    /// database. `supervisor_exe` must answer [`SUPERVISE_COMMAND`] with [`supervise`].
+    /// Joins the server of `data_dir`, or makes and starts it; returns once it accepts connections
+    /// and has its database. `supervisor_exe` must answer [`SUPERVISE_COMMAND`] with [`supervise`].
     pub async fn attach(data_dir: &Path, supervisor_exe: &Path) -> Result<Self> {
         let home = Home::open(data_dir)?;
         let stay = enter(&home).await?;
@@ -66,7 +71,8 @@ impl PrivatePostgres {
         url(&self.home, "postgres", DATABASE)
     }
 
-    /// URL of the login role `yakin_engine` on the database `yakin`; the first migration creates the role.
+    /// URL of the login role `yakin_engine` on the database `yakin`; the first migration creates
+    /// the role.
     pub fn engine_url(&self) -> String {
         url(&self.home, "yakin_engine", DATABASE)
     }
@@ -76,7 +82,8 @@ impl PrivatePostgres {
         Ok(cluster::binaries(&self.home)?.dir)
     }
 
-    /// What the server and its supervisor have said; kept below 32 MiB together with `postgres.log.1`.
+    /// What the server and its supervisor have said; kept below 32 MiB together with
+    /// `postgres.log.1`.
     pub fn log_file(&self) -> PathBuf {
         self.home.log()
     }
@@ -122,7 +129,7 @@ async fn wait_until_ready(home: &Home, exe: &Path) -> Result<()> {
                 Err(error) if is_final(&error) => {
                     return Err(PrivatePostgresError::Database {
                         database: DATABASE,
-                        source: error,
+                        cause: error,
                     });
                 }
                 Err(_) => {}
@@ -136,7 +143,8 @@ async fn wait_until_ready(home: &Home, exe: &Path) -> Result<()> {
     }
 }
 
-/// Makes the cluster if need be and starts a supervisor, which inherits `lock` as its standard input.
+/// Makes the cluster if need be and starts a supervisor, which inherits `lock` as its standard
+/// input.
 async fn launch(home: &Home, exe: &Path, lock: File) -> Result<()> {
     let (home, exe) = (home.clone(), exe.to_owned());
     tokio::task::spawn_blocking(move || {
@@ -171,8 +179,8 @@ fn is_recovering(error: &sqlx::Error) -> bool {
     code(error).as_deref() == Some("57P03")
 }
 
-/// The server's refusal, unless it is one that passes: operator intervention (57), too many connections, or a
-/// template that another client is copying.
+/// The server's refusal, unless it is one that passes: operator intervention (57), too many
+/// connections, or a template that another client is copying.
 fn is_final(error: &sqlx::Error) -> bool {
     code(error).is_some_and(|code| !code.starts_with("57") && code != "53300" && code != "55006")
 }
@@ -202,8 +210,8 @@ async fn keep_supervised(home: Home, exe: PathBuf) {
     }
 }
 
-/// Understood by sqlx and libpq alike. Port and sslmode are spelled out because both would else be taken from the
-/// caller's PGPORT and PGSSLMODE.
+/// Understood by sqlx and libpq alike. Port and sslmode are spelled out because both would else be
+/// taken from the caller's PGPORT and PGSSLMODE.
 fn url(home: &Home, role: &str, database: &str) -> String {
     let host = home::percent_encode(&home.socket_dir);
     let port = home::PORT;

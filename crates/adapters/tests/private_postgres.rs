@@ -1,5 +1,7 @@
-//! The private server with real processes: shared, left, killed at every joint, and refused with a message that helps.
-#![allow(clippy::unwrap_used, clippy::panic)] // the configured exception sees test functions, not their helpers
+//! The private server with real processes: shared, left, killed at every joint, and refused with a
+//! message that helps.
+// The configured exception sees test functions, not their helpers.
+#![allow(clippy::unwrap_used, clippy::panic)]
 
 use std::fs::{self, Permissions};
 use std::io::{BufRead, BufReader, Read, Write};
@@ -50,7 +52,8 @@ fn the_server_stops_after_its_last_client_was_killed_and_not_before() {
     second.url();
     let server = ground.server();
     first.kill();
-    std::thread::sleep(Duration::from_secs(3)); // longer than the grace: what must not happen has no signal to wait for
+    // Longer than the grace: what must not happen has no signal to wait for.
+    std::thread::sleep(Duration::from_secs(3));
     assert!(is_alive(server), "stopped under a client");
     second.kill();
     eventually("the server has stopped", || !is_alive(server));
@@ -319,7 +322,8 @@ impl Ground {
 
     fn give_to_server_user(&self, path: &Path) {
         if geteuid().is_root() {
-            // Not the first choice for a new cluster, so that the folders made before must change hands.
+            // Not the first choice for a new cluster, so that the folders made before must change
+            // hands.
             chown(path, Some(User::from_name("nobody").unwrap().unwrap().uid.as_raw()), None)
                 .unwrap();
         }

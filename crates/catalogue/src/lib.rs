@@ -1,1 +1,29 @@
+//! The catalogue: every batch of the two specifications that is real, one file each, a list per block.
 
+pub mod monitor;
+pub mod report;
+pub mod system;
+pub mod tenant;
+
+use std::sync::Arc;
+
+use yakin_engine::registry::{AnyBatch, Registry};
+
+/// What a batch file needs.
+pub mod batch {
+    pub use yakin_engine::prelude::*;
+}
+
+/// All batches, block by block.
+pub fn all() -> Vec<Arc<dyn AnyBatch>> {
+    [system::BATCHES, report::BATCHES, tenant::BATCHES, monitor::BATCHES]
+        .into_iter()
+        .flatten()
+        .map(|entry| entry())
+        .collect()
+}
+
+/// The checked catalogue.
+pub fn registry() -> Result<Registry, String> {
+    Registry::new(all())
+}

@@ -1,4 +1,5 @@
 //! The price of a month: the sheet's figures to the yen, what must block, and the properties that hold for any input.
+#![allow(clippy::unwrap_used, clippy::panic)] // a test may fail
 
 use jiff::civil::{Date, date};
 use proptest::prelude::*;
@@ -180,10 +181,9 @@ fn each_rate_is_rounded_on_its_own() {
 fn a_plan_change_makes_two_segments_with_their_own_fee_and_quota() {
     let mut input = june();
     input.plans.push(Plan { included_api_calls: 200_000, ..basic_plan("pro", 90_000) });
-    input.plan_changes.push(PlanChange {
-        starts_on: date(2026, 6, 11),
-        plan_code: "pro".to_owned(),
-    });
+    input
+        .plan_changes
+        .push(PlanChange { starts_on: date(2026, 6, 11), plan_code: "pro".to_owned() });
     input.usage[0].api_calls = 33_334; // basic: 10/30 of 100,000 = 33,333.33… → one started thousand
     input.usage[10].api_calls = 133_333; // pro: 20/30 of 200,000 = 133,333.33… → within
     let priced = price(&input).unwrap();
@@ -194,10 +194,9 @@ fn a_plan_change_makes_two_segments_with_their_own_fee_and_quota() {
 #[test]
 fn the_same_plan_recorded_twice_is_no_change() {
     let mut input = june();
-    input.plan_changes.push(PlanChange {
-        starts_on: date(2026, 6, 11),
-        plan_code: "basic".to_owned(),
-    });
+    input
+        .plan_changes
+        .push(PlanChange { starts_on: date(2026, 6, 11), plan_code: "basic".to_owned() });
     assert_eq!(price(&input).unwrap(), price(&june()).unwrap());
 }
 
@@ -258,11 +257,19 @@ fn longer_cycles_pay_the_base_in_the_month_that_starts_one() {
         input.usage[0].api_calls = 100_001;
         amounts(&price(&input).unwrap(), Item::Base)
     };
-    assert_eq!(quarterly(date(2026, 3, 10), None), yen(&[50_000, 100_000]), "June starts the second quarter");
+    assert_eq!(
+        quarterly(date(2026, 3, 10), None),
+        yen(&[50_000, 100_000]),
+        "June starts the second quarter"
+    );
     assert_eq!(quarterly(date(2026, 4, 1), None), [], "only overage in between");
     assert_eq!(quarterly(date(2026, 6, 16), None), yen(&[25_000, 100_000]), "first month pro rata");
     let july_15 = Some(date(2026, 7, 15));
-    assert_eq!(quarterly(date(2026, 6, 1), july_15), yen(&[50_000, 24_194]), "15/31 of July, no August");
+    assert_eq!(
+        quarterly(date(2026, 6, 1), july_15),
+        yen(&[50_000, 24_194]),
+        "15/31 of July, no August"
+    );
 
     let mut annual = june();
     annual.payer.billing_cycle = Cycle::Annual;
@@ -388,7 +395,10 @@ fn what_is_unknown_or_contradictory_blocks_even_when_released() {
         with(&|i| i.contract.starts_on = date(2026, 7, 1)),
         "contract 7 covers no day of 2026-06"
     );
-    assert_eq!(with(&|i| i.usage.push(quiet_day(date(2026, 6, 3)))), "usage of 2026-06-03 is recorded twice");
+    assert_eq!(
+        with(&|i| i.usage.push(quiet_day(date(2026, 6, 3)))),
+        "usage of 2026-06-03 is recorded twice"
+    );
     assert_eq!(with(&|i| i.usage[2].api_calls = -1), "usage of 2026-06-03 is negative");
     assert_eq!(
         with(&|i| i.discounts = vec![discount(4, DiscountKind::Percentage, &["bsae"], 10)]),
@@ -513,13 +523,15 @@ fn days_of_usage(month: Days) -> impl Strategy<Value = Vec<DailyUsage>> {
     prop::collection::vec(day, usize::try_from(month.count()).unwrap()).prop_map(move |rows| {
         let dated = month.each().zip(rows);
         dated
-            .map(|(usage_date, (api_calls, storage_bytes, cpu, memory, network_bytes))| DailyUsage {
-                usage_date,
-                api_calls,
-                storage_bytes,
-                cpu_seconds: Decimal::new(cpu, 1),
-                memory_mb_seconds: Decimal::new(memory, 2),
-                network_bytes,
+            .map(|(usage_date, (api_calls, storage_bytes, cpu, memory, network_bytes))| {
+                DailyUsage {
+                    usage_date,
+                    api_calls,
+                    storage_bytes,
+                    cpu_seconds: Decimal::new(cpu, 1),
+                    memory_mb_seconds: Decimal::new(memory, 2),
+                    network_bytes,
+                }
             })
             .collect()
     })

@@ -1,5 +1,6 @@
 //! A node: what it holds, the steps of its planner, and the loops of `serve`.
 
+use std::any::{Any, TypeId};
 use std::collections::HashMap;
 use std::sync::atomic::{AtomicI64, Ordering};
 use std::sync::{Arc, Mutex, PoisonError};
@@ -33,6 +34,7 @@ pub struct Engine {
     pub node: i64,
     pub metrics: Metrics,
     pub(crate) settler: Settler,
+    pub(crate) resources: Resources,
     pub(crate) job_arrived: Notify,
     pub(crate) job_ended: Notify,
     pub(crate) wake_planner: Notify,
@@ -42,6 +44,22 @@ pub struct Engine {
     began: Instant,
     planned_ms: AtomicI64,
     claimed_ms: AtomicI64,
+}
+
+/// What a node provides to its batches, by type.
+#[derive(Clone, Default)]
+pub(crate) struct Resources(HashMap<TypeId, Arc<dyn Any + Send + Sync>>);
+
+impl Resources {
+    pub(crate) fn get<T: Send + Sync + 'static>(&self) -> Option<Arc<T>> {
+        self.0.get(&TypeId::of::<T>()).cloned()?.downcast().ok()
+    }
+}
+
+impl std::fmt::Debug for Resources {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        write!(f, "{} resources", self.0.len())
+    }
 }
 
 struct Held {
@@ -73,6 +91,7 @@ impl Engine {
         .doing(doing)?;
         let engine = Engine {
             settler: Settler::start(pool.clone(), clock.clone()),
+            resources: Resources::default(),
             pool,
             clock,
             registry,
@@ -93,6 +112,11 @@ impl Engine {
         Ok(engine)
     }
 
+    /// Gives the node something its batches ask for by type: an issuer, a storage, a sender.
+    pub fn provide<T: Send + Sync + 'static>(&mut self, resource: T) {
+        self.resources.0.insert(TypeId::of::<T>(), Arc::new(resource));
+    }
+
     /// Says goodbye: the node's row ends, so that nobody misses it.
     pub async fn leave(&self) -> Result<(), sqlx::Error> {
         sqlx::query("UPDATE yakin.nodes SET real_ended = clock_timestamp() WHERE id = $1")
@@ -110,23 +134,35 @@ impl Engine {
         let now = self.clock.now();
         planner::plan(&self.pool, &self.registry, now).await?;
         starter::start_due(&self.pool, &self.registry, now).await?;
-        if claim::promote(&self.pool, now).await? > 0 {
-            self.job_arrived.notify_waiters();
-        }
-        let ended = runs::advance(&self.pool, &self.registry, now).await?;
-        for ending in &ended {
-            self.metrics.run_ended(ending);
-            tracing::info!(
-                target: "yakin::run", level = "info", jobName = ending.slug, run = ending.id,
-                duration = ending.seconds, error = ending.reason, "run ended: {}", ending.outcome
-            );
-        }
+        self.promote_step().await?;
+        let ended = self.advance_step().await?;
         self.planned_ms.store(self.uptime_ms(), Ordering::Relaxed);
         sqlx::query("UPDATE yakin.nodes SET real_planned = clock_timestamp() WHERE id = $1")
             .bind(self.node)
             .execute(&self.pool)
             .await?;
         Ok(ended)
+    }
+
+    /// Moves open runs on; returns those that ended.
+    pub async fn advance_step(&self) -> Result<Vec<Ending>, sqlx::Error> {
+        let ended = runs::advance(&self.pool, &self.registry, self.clock.now()).await?;
+        for ending in &ended {
+            self.metrics.run_ended(ending);
+            tracing::info!(
+                target: "yakin::run", jobName = ending.slug, run = ending.id, duration = ending.seconds,
+                error = ending.reason, "run ended: {}", ending.outcome
+            );
+        }
+        Ok(ended)
+    }
+
+    /// Makes due jobs ready and wakes the work loops.
+    pub async fn promote_step(&self) -> Result<(), sqlx::Error> {
+        if claim::promote(&self.pool, self.clock.now()).await? > 0 {
+            self.job_arrived.notify_waiters();
+        }
+        Ok(())
     }
 
     /// Takes back the jobs of silent workers and evaluates the alert rules.
@@ -267,6 +303,11 @@ impl Engine {
 
     pub(crate) fn let_go(&self, job: i64) {
         self.with_held(|all| all.remove(&job));
+    }
+
+    /// Waits until some job of this node has ended.
+    pub async fn job_has_ended(&self) {
+        self.job_ended.notified().await;
     }
 
     /// How many jobs this node holds.

@@ -7,6 +7,8 @@ pub mod database;
 pub mod days;
 pub mod engine;
 pub mod error;
+pub mod look;
+pub mod node;
 pub mod operate;
 pub mod outcome;
 pub mod params;

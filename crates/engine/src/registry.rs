@@ -124,6 +124,12 @@ impl Registry {
         Ok(Registry { by_id: Arc::new(by_id) })
     }
 
+    /// The same catalogue with one batch alone: for a command that works on nothing else.
+    pub fn only(&self, id: &str) -> Registry {
+        let by_id = self.by_id.iter().filter(|(k, _)| **k == id).map(|(k, b)| (*k, b.clone())).collect();
+        Registry { by_id: Arc::new(by_id) }
+    }
+
     /// All batches in order of their ids.
     pub fn all(&self) -> impl Iterator<Item = &Arc<dyn AnyBatch>> {
         self.by_id.values()

@@ -9,6 +9,7 @@ use sqlx::postgres::PgPool;
 
 use crate::clock::Clock;
 use crate::days::Days;
+use crate::engine::{Engine, Resources};
 use crate::outcome::{Cause, Done, Outcome, Stop};
 use crate::queue::Job;
 use crate::queue::JobKind;
@@ -47,6 +48,7 @@ pub struct Attempt {
     pub(crate) job: Job,
     pub(crate) lines: Lines,
     pub(crate) cost: Arc<Cost>,
+    resources: Resources,
     role: Role,
     state: Mutex<State>,
 }
@@ -59,13 +61,9 @@ struct State {
 }
 
 impl Attempt {
-    pub(crate) fn new(
-        pool: PgPool,
-        clock: Clock,
-        spec: &'static Spec,
-        facts: RunFacts,
-        job: Job,
-    ) -> Attempt {
+    pub(crate) fn new(engine: &Engine, spec: &'static Spec, facts: RunFacts, job: Job) -> Attempt {
+        let (pool, clock) = (engine.pool.clone(), engine.clock.clone());
+        let resources = engine.resources.clone();
         let role = match job.kind {
             JobKind::Tenant => Role::Tenant(job.tenant),
             JobKind::FollowUp if job.tenant != crate::tenant::PLATFORM => Role::Tenant(job.tenant),
@@ -73,7 +71,7 @@ impl Attempt {
         };
         let lines = Lines::new(spec, &facts, &job);
         let state = Mutex::default();
-        Attempt { pool, clock, spec, facts, job, lines, cost: Arc::default(), role, state }
+        Attempt { pool, clock, spec, facts, job, lines, cost: Arc::default(), resources, role, state }
     }
 
     /// The run's number.
@@ -99,6 +97,11 @@ impl Attempt {
     /// The tenants the run is limited to, when an operator named some.
     pub fn only_tenants(&self) -> Option<&[i64]> {
         self.facts.only_tenants.as_deref()
+    }
+
+    /// Something this node provides, such as the invoices' issuer; `None` when it is not configured.
+    pub fn resource<T: Send + Sync + 'static>(&self) -> Option<Arc<T>> {
+        self.resources.get()
     }
 
     /// Whether effects are only planned.

@@ -15,8 +15,9 @@ WITH control AS (
         SELECT min(j.run_at) FROM yakin.jobs j WHERE j.state = 'scheduled'
         UNION ALL
         -- a run that waits is looked at again each minute: its deadline, a lock, a need
-        SELECT min(control.virtual_now + interval '1 minute') FROM yakin.runs r
-         WHERE r.state = 'waiting' AND r.trigger = 'firing' AND r.waiting_for NOT LIKE 'approval%') AS candidate
+        SELECT control.virtual_now + interval '1 minute'
+         WHERE EXISTS (SELECT FROM yakin.runs r WHERE r.state = 'waiting' AND r.trigger = 'firing'
+                          AND r.waiting_for NOT LIKE 'approval%')) AS candidate
 )
 UPDATE yakin.control c
    SET virtual_now = least(greatest(next.instant, c.virtual_now), c.virtual_until)

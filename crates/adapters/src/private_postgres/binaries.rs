@@ -14,9 +14,11 @@ pub(super) struct Binaries {
     pub dir: PathBuf,
 }
 
-/// The first folder with a supported major; with the cluster's major when there is a `cluster` already.
+/// The first folder with a supported major; with the cluster's major when there is a `cluster`
+/// already.
 ///
-/// YAKIN_PG_BIN alone when set, else `pg_config --bindir`, Debian's folders from the newest on, then PATH.
+/// YAKIN_PG_BIN alone when set, else `pg_config --bindir`, Debian's folders from the newest on,
+/// then PATH.
 pub(super) fn find(cluster: Option<(u32, &Path)>) -> Result<Binaries> {
     let (mut looked, mut majors) = (Vec::new(), Vec::new());
     for dir in places() {

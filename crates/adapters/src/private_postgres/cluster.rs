@@ -26,7 +26,8 @@ pub(super) fn ensure(home: &Home) -> Result<()> {
         return Ok(());
     }
     check_room(&home.dir)?;
-    // Made beside its place and moved there whole: an initdb that was killed leaves nothing that looks like a cluster.
+    // Made beside its place and moved there whole: an initdb that was killed leaves nothing that
+    // looks like a cluster.
     let unfinished = home.dir.join("postgres.new");
     match fs::remove_dir_all(&unfinished) {
         Err(e) if e.kind() != io::ErrorKind::NotFound => Err(failed("remove", &unfinished, e)),
@@ -42,8 +43,9 @@ pub(super) fn ensure(home: &Home) -> Result<()> {
     synced.map_err(|e| failed("sync", &home.dir, e))
 }
 
-/// Authentication is `trust`: the socket lies in a 0700 folder, so only the server's own user and root come near it,
-/// and both could read the data files anyway. A password would be one more secret that protects nothing.
+/// Authentication is `trust`: the socket lies in a 0700 folder, so only the server's own user and
+/// root come near it, and both could read the data files anyway. A password would be one more
+/// secret that protects nothing.
 fn run_initdb(home: &Home, programs: &Binaries, dir: &Path) -> Result<()> {
     let mut initdb = home.server.command(&programs.dir.join("initdb"));
     initdb.args(["--username=postgres", "--auth=trust", "--encoding=UTF8", "--locale=C.UTF-8"]);

@@ -1,4 +1,4 @@
-//! What can go wrong with the private server; each message names what, where and how to mend it.
+//! What can go wrong with the private server. Each message is whole: what, where, how to mend it.
 
 use std::io;
 use std::path::PathBuf;
@@ -13,52 +13,58 @@ pub enum PrivatePostgresError {
     )]
     NoHome,
 
-    #[error("cannot {act} {what}: {source}")]
-    Io { act: &'static str, what: String, source: io::Error },
+    #[error("cannot {act} {what}: {cause}")]
+    Io { act: &'static str, what: String, cause: io::Error },
 
     #[error(
-        "{path} belongs to {owner}, but this is {me}: run the command as {owner}, or set YAKIN_DATA to a folder of \
-         your own"
+        "{path} belongs to {owner}, but this is {me}: run the command as {owner}, or set \
+         YAKIN_DATA to a folder of your own"
     )]
     WrongOwner { path: PathBuf, owner: String, me: String },
 
     #[error(
-        "{path} can be written by other users, who could replace the database: run `chmod go-w {path}`"
+        "{path} can be written by other users, who could replace the database: \
+         run `chmod go-w {path}`"
     )]
     OthersCanWrite { path: PathBuf },
 
     #[error(
-        "PostgreSQL does not run as root, and there is no user postgres, yakin or nobody to run it: \
-         `useradd --system yakin`, or set DATABASE_URL"
+        "PostgreSQL does not run as root, and there is no user postgres, yakin or nobody to run \
+         it: `useradd --system yakin`, or set DATABASE_URL"
     )]
     NoServerUser,
 
     #[error(
-        "user {user}, who runs the private PostgreSQL for root, cannot enter {path}: `chmod o+x {path}`, or set \
-         YAKIN_DATA (YAKIN_PG_BIN for programs) to a folder that user can reach"
+        "user {user}, who runs the private PostgreSQL for root, cannot enter {path}: \
+         `chmod o+x {path}`, or set YAKIN_DATA (YAKIN_PG_BIN for programs) to a folder that user \
+         can reach"
     )]
     CannotEnter { path: PathBuf, user: String },
 
     #[error(
-        "no folder for the socket of the private PostgreSQL: {tried}; set YAKIN_DATA to a short path"
+        "no folder for the socket of the private PostgreSQL: {tried}; \
+         set YAKIN_DATA to a short path"
     )]
     NoSocketFolder { tried: String },
 
     #[error(
-        "no PostgreSQL server programs (initdb, postgres) of major 15 to 18{found}; looked in {looked}. Install them \
-         (Debian, Ubuntu: `apt-get install postgresql`; Fedora: `dnf install postgresql-server`; macOS: \
-         `brew install postgresql@18`), or set YAKIN_PG_BIN to their folder, or DATABASE_URL to a server"
+        "no PostgreSQL server programs (initdb, postgres) of major 15 to 18{found}; looked in \
+         {looked}. Install them (Debian, Ubuntu: `apt-get install postgresql`; Fedora: \
+         `dnf install postgresql-server`), or set YAKIN_PG_BIN to their folder, or DATABASE_URL to \
+         a server"
     )]
     NoBinaries { looked: String, found: String },
 
     #[error(
-        "the cluster in {path} was made by PostgreSQL {cluster}, whose programs are not here{found}; looked in \
-         {looked}. Install postgresql-{cluster}, or set YAKIN_PG_BIN to its folder, or YAKIN_DATA to a new folder"
+        "the cluster in {path} was made by PostgreSQL {cluster}, whose programs are not \
+         here{found}; looked in {looked}. Install postgresql-{cluster}, or set YAKIN_PG_BIN to its \
+         folder, or YAKIN_DATA to a new folder"
     )]
     OtherMajor { path: PathBuf, cluster: u32, looked: String, found: String },
 
     #[error(
-        "the disk of {path} has no room: make room, or set YAKIN_DATA to a folder elsewhere; {detail}"
+        "the disk of {path} has no room: make room, or set YAKIN_DATA to a folder elsewhere; \
+         {detail}"
     )]
     NoRoom { path: PathBuf, detail: String },
 
@@ -77,12 +83,12 @@ pub enum PrivatePostgresError {
     #[error("the supervisor is started by yakin itself, with {lock} as its standard input")]
     NotLaunched { lock: PathBuf },
 
-    #[error("cannot prepare database {database} of the private PostgreSQL: {source}")]
-    Database { database: &'static str, source: sqlx::Error },
+    #[error("cannot prepare database {database} of the private PostgreSQL: {cause}")]
+    Database { database: &'static str, cause: sqlx::Error },
 }
 
 impl PrivatePostgresError {
-    pub(super) fn io(act: &'static str, what: impl ToString, source: io::Error) -> Self {
-        Self::Io { act, what: what.to_string(), source }
+    pub(super) fn io(act: &'static str, what: impl ToString, cause: io::Error) -> Self {
+        Self::Io { act, what: what.to_string(), cause }
     }
 }

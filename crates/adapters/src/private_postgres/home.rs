@@ -1,4 +1,5 @@
-//! The data folder: who owns it, what lies in it, its two locks, its log, and the folder of the socket.
+//! The data folder: who owns it, what lies in it, its two locks, its log, and the folder of the
+//! socket.
 
 use std::fs::{self, DirBuilder, File, OpenOptions, Permissions};
 use std::io::{Read, Seek, SeekFrom};
@@ -127,17 +128,20 @@ impl Home {
     }
 }
 
-/// `run` inside the data folder, else a short folder outside when the socket's path would be too long.
+/// `run` inside the data folder, else a short folder outside when the socket's path would be too
+/// long.
 fn socket_dir(dir: &Path, server: &ServerUser) -> Result<PathBuf> {
     let inside = dir.join("run");
     if socket_length(&inside) <= SOCKET_PATH_LIMIT {
         make_private(&inside)?;
-        // Given again each time: before the cluster was made, another user may have been the first choice.
+        // Given again each time: before the cluster was made, another user may have been the first
+        // choice.
         server.give(&inside)?;
         check_private(&inside, server)?;
         return Ok(inside);
     }
-    // No folder named by the caller's environment: every client of the data folder must come to the same one.
+    // No folder named by the caller's environment: every client of the data folder must come to the
+    // same one.
     let name = format!("yakin-{:016x}", short_hash(dir));
     let mut tried = Vec::new();
     for parent in if is_root() { ["/run", "/tmp"].as_slice() } else { &["/tmp"] } {
@@ -150,8 +154,8 @@ fn socket_dir(dir: &Path, server: &ServerUser) -> Result<PathBuf> {
     Err(PrivatePostgresError::NoSocketFolder { tried: tried.join("; ") })
 }
 
-/// In /tmp anybody could have put a folder of this name: one that we have not just made is taken only if it is
-/// already what it should be.
+/// In /tmp anybody could have put a folder of this name: one that we have not just made is taken
+/// only if it is already what it should be.
 fn outside_dir(dir: &Path, server: &ServerUser) -> Result<()> {
     if make_private(dir)? {
         server.give(dir)?;
@@ -211,7 +215,8 @@ fn set_mode(path: &Path, mode: u32) -> Result<()> {
         .map_err(|e| PrivatePostgresError::io("change the mode of", path.display(), e))
 }
 
-/// FNV-1a: a name that is the same in every build, which the standard library's hasher does not promise.
+/// FNV-1a: a name that is the same in every build, which the standard library's hasher does not
+/// promise.
 fn short_hash(path: &Path) -> u64 {
     path.as_os_str().as_bytes().iter().fold(0xcbf2_9ce4_8422_2325, |hash, &b| {
         (hash ^ u64::from(b)).wrapping_mul(0x0100_0000_01b3)

@@ -1,4 +1,5 @@
-//! Which user runs the server: ourselves, or for root somebody with fewer rights, as PostgreSQL demands.
+//! Which user runs the server: ourselves, or for root somebody with fewer rights, as PostgreSQL
+//! demands.
 
 use std::fs;
 use std::os::unix::fs::{MetadataExt, chown};
@@ -21,7 +22,8 @@ pub(super) struct ServerUser {
 }
 
 impl ServerUser {
-    /// Ourselves; for root the owner of the cluster that is already there, else `postgres`, `yakin` or `nobody`.
+    /// Ourselves; for root the owner of the cluster that is already there, else `postgres`, `yakin`
+    /// or `nobody`.
     pub fn of(cluster: &Path) -> Result<Self> {
         if !geteuid().is_root() {
             let (uid, gid) = (geteuid().as_raw(), getegid().as_raw());
@@ -47,7 +49,8 @@ impl ServerUser {
         }
     }
 
-    /// A command run as this user, in `/`, without the caller's PG* settings and with messages in English.
+    /// A command run as this user, in `/`, without the caller's PG* settings and with messages in
+    /// English.
     pub fn command(&self, program: &Path) -> Command {
         let mut command = Command::new(program);
         command.current_dir("/").stdin(Stdio::null()).env("LC_ALL", "C.UTF-8");
@@ -72,7 +75,8 @@ impl ServerUser {
         })
     }
 
-    /// Asks the kernel, as that user, whether the folder and its parents can be entered; names the first that cannot.
+    /// Asks the kernel, as that user, whether the folder and its parents can be entered; names the
+    /// first that cannot.
     pub fn must_enter(&self, dir: &Path) -> Result<()> {
         if !self.borrowed || self.can_enter(dir) {
             return Ok(());

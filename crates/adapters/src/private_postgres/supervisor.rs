@@ -1,4 +1,5 @@
-//! The process that owns the server: starts it, restarts it when it falls, stops it when the last client has left.
+//! The process that owns the server: starts it, restarts it when it falls, stops it when the last
+//! client has left.
 
 use std::fs::{self, File, OpenOptions, TryLockError};
 use std::io::{self, Write};
@@ -30,8 +31,10 @@ const FALLS_LIMIT: u32 = 3;
 const STEADY: Duration = Duration::from_secs(10);
 const LOG_LIMIT: u64 = 16 << 20;
 
-/// Starts a supervisor that owns `lock`, emptied of the number of its forerunner's server: an flock belongs to the open file, so it passes with the file as the child's
-/// standard input, without a moment in which somebody else could take it.
+/// Starts a supervisor that owns `lock`, emptied of the number of its forerunner's server.
+///
+/// An flock belongs to the open file, so it passes with the file as the child's standard input,
+/// without a moment in which somebody else could take it.
 pub(super) fn launch(home: &Home, exe: &Path, lock: File) -> Result<()> {
     let log = OpenOptions::new().append(true).create(true).mode(0o600).open(home.log());
     let log = log.map_err(|e| PrivatePostgresError::io("open", home.log().display(), e))?;
@@ -42,18 +45,20 @@ pub(super) fn launch(home: &Home, exe: &Path, lock: File) -> Result<()> {
     command.stdin(lock).stdout(log).stderr(log_too);
     let child = command.spawn();
     let mut child = child.map_err(|e| PrivatePostgresError::io("start", exe.display(), e))?;
-    // Leaves no zombie in a client that lives on; how the supervisor ended is told by its lock and its log.
+    // Leaves no zombie in a client that lives on; how the supervisor ended is told by its lock and
+    // its log.
     std::thread::spawn(move || child.wait());
     Ok(())
 }
 
-/// Runs the server of `dir` until its last client has left. What `yakin __supervise-postgres DIR` does and nothing
-/// else calls: [`super::PrivatePostgres::attach`] starts it with the supervisor's lock as its standard input and the
-/// log as its standard error, where the caller is to print an error.
+/// Runs the server of `dir` until its last client has left. What `yakin __supervise-postgres DIR`
+/// does and nothing else calls: [`super::PrivatePostgres::attach`] starts it with the supervisor's
+/// lock as its standard input and the log as its standard error, where the caller is to print an
+/// error.
 pub fn supervise(dir: &Path) -> Result<()> {
     let dir = dir.to_owned();
-    // A thread of its own, alive to the end: the kernel's parent-death signal (below) watches the thread that
-    // started the server, and a runtime may be running on the caller's.
+    // A thread of its own, alive to the end: the kernel's parent-death signal (below) watches the
+    // thread that started the server, and a runtime may be running on the caller's.
     let thread = std::thread::spawn(move || {
         let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build();
         runtime
@@ -128,11 +133,13 @@ impl Supervisor {
                 _ = self.drain.recv() => self.stop_by = Some(Instant::now() + DRAIN_LIMIT),
                 () = sleep(POLL) => {}
             }
+            // No room for the copy, perhaps: a long log harms less than no server.
             bound_log(&self.home.log()).ok();
             if is_used(&self.clients)? {
                 free_since = None;
             } else if free_since.get_or_insert_with(Instant::now).elapsed() >= self.grace() {
-                // The lock stays ours: newcomers wait until this process has ended, then start the next server.
+                // The lock stays ours: newcomers wait until this process has ended, then start the
+                // next server.
                 return Ok(Ended::Left);
             } else {
                 self.clients.unlock().map_err(|e| failed("welcome clients in", e))?;
@@ -160,8 +167,9 @@ fn is_used(clients: &File) -> Result<bool> {
 fn start(home: &Home) -> Result<tokio::process::Child> {
     let postgres = cluster::binaries(home)?.dir.join("postgres");
     let mut command = if dies_with_parent() {
-        // The kernel stops the server (SIGINT: fast shutdown) when we are killed. setpriv, because it must be said
-        // after the change of user, and between fork and exec there is no safe Rust.
+        // The kernel stops the server (SIGINT: fast shutdown) when we are killed. setpriv, because
+        // it must be said after the change of user, and between fork and exec there is no safe
+        // Rust.
         let mut command = home.server.command(Path::new("setpriv"));
         command.args(["--pdeathsig", "INT", "--"]).arg(&postgres);
         command
@@ -182,7 +190,8 @@ fn setting(name: &str, dir: &Path) -> String {
     format!("{name}=\"{}\"", dir.display().to_string().replace('"', "\"\""))
 }
 
-/// Whether util-linux's setpriv is here; without it a server that outlives us is stopped by the next supervisor.
+/// Whether util-linux's setpriv is here; without it a server that outlives us is stopped by the
+/// next supervisor.
 fn dies_with_parent() -> bool {
     let mut probe = Command::new("setpriv");
     probe.args(["--pdeathsig", "INT", "true"]).stdin(Stdio::null()).stderr(Stdio::null());
@@ -201,8 +210,8 @@ async fn stop(server: &mut tokio::process::Child) -> Result<()> {
     Err(PrivatePostgresError::io("stop", "the server", io::ErrorKind::TimedOut.into()))
 }
 
-/// Stops a server whose supervisor was killed. It is told by its working directory: the number in a stale
-/// postmaster.pid may long be another process's.
+/// Stops a server whose supervisor was killed. It is told by its working directory: the number in a
+/// stale postmaster.pid may long be another process's.
 async fn stop_orphan(home: &Home) -> Result<()> {
     let file = home.cluster().join("postmaster.pid");
     let Ok(text) = fs::read_to_string(&file) else { return Ok(()) };

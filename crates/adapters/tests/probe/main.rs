@@ -1,4 +1,5 @@
-//! The process tests' stand-in for `yakin`: `hold DIR` stays at the private server until its standard input ends.
+//! The process tests' stand-in for `yakin`: `hold DIR` stays at the private server until its
+//! standard input ends.
 
 use std::io::Read;
 use std::path::Path;

@@ -1,7 +1,9 @@
--- Revokes the next chunk of live sessions that may not go on: without a valid user (ADMIN), suspicious where the
--- policy says so (SECURITY), beyond the number a user may have (LIMIT: the least recently used go).
--- $1 now · $2 idle limit and $3 greatest age in seconds · $4 sessions per user · $5 suspicious sessions to revoke ·
--- $6 the session after which the chunk begins · $7 its greatest size.
+-- Revokes the next chunk of live sessions that may not go on: without a valid user (ADMIN),
+-- suspicious where the policy says so (SECURITY), beyond the number a user may have (LIMIT: the
+-- least recently used go).
+-- $1 now · $2 idle limit and $3 greatest age in seconds
+-- $4 sessions per user · $5 suspicious sessions to revoke
+-- $6 the session after which the chunk begins · $7 its greatest size
 WITH live AS ( -- what is past its time is another pass's and counts against no limit
     SELECT s.tenant_id, s.token_id, s.user_id, coalesce(s.last_used_at, s.issued_at) AS last_use,
            CASE WHEN tenant.status <> 'active' OR users.status IS DISTINCT FROM 'active'

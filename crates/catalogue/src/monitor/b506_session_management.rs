@@ -1,11 +1,11 @@
-//! BATCH-506 セッション管理バッチ: ends idle, over-age, surplus and orphaned sessions, reports suspicious ones, removes
-//! old rows, and keeps the hour's session statistics of each tenant.
+//! BATCH-506 セッション管理バッチ: ends idle, over-age, surplus and orphaned sessions, reports suspicious
+//! ones, removes old rows, and keeps the hour's session statistics of each tenant.
 
 use jiff::Timestamp;
 use jiff_sqlx::ToSqlx;
 use serde::Deserialize;
 use serde_json::json;
-use yakin_domain::tokens::{self, Changed, Progress, SessionLimits};
+use yakin_domain::tokens::{self, Changed, Passes, Progress, SessionLimits};
 use yakin_engine::prelude::*;
 
 /// Live sessions over all tenants from which on the capacity is warned of.
@@ -97,25 +97,13 @@ impl Batch for SessionManagement {
             })
             .await?;
         report(run, &limits, &suspicious);
-        let mut at = Progress::resumed(run.resume())?;
-        // an earlier attempt may have ended some of them already
-        let found = suspicious.len() as i64 + at.total("SECURITY");
         let revoked =
             suspicious.iter().filter(|_| limits.revoke_suspicious).map(|s| s.token_id).collect();
         let rules = Rules { now: run.now(), limits, revoked };
-        while at.passes < PASSES.len() {
-            at = run
-                .checkpoint(async |tx| {
-                    let mut next = at.clone();
-                    let mut left = p.cleanup_batch_size;
-                    while left > 0 && next.passes < PASSES.len() {
-                        let chunk = rules.chunk(PASSES[next.passes], tx, &next, left).await?;
-                        left -= next.advance(&chunk, left);
-                    }
-                    Ok((json!(next), next))
-                })
-                .await?;
-        }
+        // an earlier attempt may have ended some of them already
+        let ended_before = Progress::resumed(run.resume())?.total("SECURITY");
+        let found = suspicious.len() as i64 + ended_before;
+        let at = tokens::walk(run, &PASSES, &rules, p.cleanup_batch_size).await?;
         run.write(async |tx| {
             write_statistics(tx, run, found).await?;
             Ok(done(&at).count("suspicious", found))
@@ -136,7 +124,7 @@ impl Batch for SessionManagement {
         if suspicious > 0 {
             run.warn("suspicious sessions", json!({"sessions": suspicious, "tenants": tenants}));
         }
-        Ok(Done::default().count("active", active).count("suspicious", suspicious))
+        Ok(Done::default().count("active", active))
     }
 }
 
@@ -179,7 +167,8 @@ async fn suspicious(
         .await
 }
 
-/// One log line a tenant: which sessions, whose, from where, and why. Never a value, a hash or a fingerprint.
+/// One log line a tenant: which sessions, whose, from where, and why. Never a value, a hash or a
+/// fingerprint.
 fn report(run: &TenantRun, limits: &Limits, found: &[Suspicious]) {
     if found.is_empty() {
         return;
@@ -211,8 +200,9 @@ struct Rules {
     revoked: Vec<i64>,
 }
 
-impl Rules {
-    /// Changes the next `size` rows of the pass.
+impl Passes for Rules {
+    type Pass = Pass;
+
     async fn chunk(
         &self,
         pass: Pass,

@@ -1,13 +1,15 @@
--- Live sessions to report: the device changed under the session, or its user was live in three networks or more
--- (/24, /48) within ten minutes.
--- $1 now · $2 idle limit and $3 greatest age in seconds · $4 the greatest number of sessions.
-WITH live AS ( -- a user's newest hundred: more cannot be told apart by eye, and the join below stays small
-    SELECT *
+-- Live sessions to report: the device changed under the session, or its user was live in three
+-- networks or more (/24, /48) within ten minutes.
+-- $1 now · $2 idle limit and $3 greatest age in seconds · $4 the greatest number of sessions
+WITH live AS ( -- a user's newest hundred: the join below stays small whatever an attacker opens
+    SELECT token_id, user_id, last_use, device_changed, network
       FROM (SELECT token_id, user_id, coalesce(last_used_at, issued_at) AS last_use,
                    coalesce(device_fingerprint <> first_fingerprint, false) AS device_changed,
-                   network(set_masklen(client_ip, CASE family(client_ip) WHEN 4 THEN 24 ELSE 48 END)) AS network,
-                   row_number() OVER (PARTITION BY user_id
-                                      ORDER BY coalesce(last_used_at, issued_at) DESC, token_id DESC) AS place
+                   network(set_masklen(client_ip, CASE family(client_ip)
+                                                  WHEN 4 THEN 24 ELSE 48 END)) AS network,
+                   row_number() OVER (
+                       PARTITION BY user_id
+                       ORDER BY coalesce(last_used_at, issued_at) DESC, token_id DESC) AS place
               FROM app.tokens
              WHERE NOT is_revoked
                AND token_type = 'SESSION'

@@ -1,7 +1,7 @@
--- Revokes the next chunk of live access tokens whose refresh token (same user, same device) was ended on purpose. A
--- token issued after that belongs to a new sign-in and stays.
--- $1 now · $2 lifetime in seconds of an access token without an expiry ·
--- $3, $4 the key after which the chunk begins · $5 its greatest size.
+-- Revokes the next chunk of live access tokens whose refresh token (same user, same device) was
+-- ended on purpose. A token issued after that belongs to a new sign-in and stays.
+-- $1 now · $2 lifetime in seconds of an access token without an expiry
+-- $3, $4 the key after which the chunk begins · $5 its greatest size
 WITH orphaned AS ( -- rows that sign-in traffic holds are left to the next run
     SELECT access.tenant_id, access.token_id
       FROM app.tokens AS access

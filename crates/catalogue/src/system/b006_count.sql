@@ -1,6 +1,7 @@
--- Adds what one chunk did to the hour's counts, so that counts and rows commit together or not at all.
--- $1 now · $2, $3, $4 tenants, what was done, how many rows.
-INSERT INTO app.token_counts_hourly AS counted (tenant_id, hour, revoked, cascaded, malformed, removed)
+-- Adds what one chunk did to the hour's counts: counts and rows commit together or not at all.
+-- $1 now · $2, $3, $4 tenants, what was done, how many rows
+INSERT INTO app.token_counts_hourly AS counted
+       (tenant_id, hour, revoked, cascaded, malformed, removed)
 SELECT tenant_id, date_trunc('hour', $1, 'Asia/Tokyo'),
        coalesce(sum(rows) FILTER (WHERE what = 'EXPIRED'), 0),
        coalesce(sum(rows) FILTER (WHERE what = 'CASCADE'), 0),

@@ -1,7 +1,7 @@
--- Revokes the next chunk of access and refresh tokens past their effective expiry (their own, else issue + lifetime
--- of the type); a token with neither is malformed.
--- $1 now · $2 and $3 lifetimes in seconds of access and refresh tokens ·
--- $4, $5 the key after which the chunk begins · $6 its greatest size.
+-- Revokes the next chunk of access and refresh tokens past their effective expiry (their own, else
+-- issue + lifetime of the type); a token with neither is malformed.
+-- $1 now · $2, $3 lifetimes in seconds of access and refresh tokens
+-- $4, $5 the key after which the chunk begins · $6 its greatest size
 WITH expiring AS ( -- rows that sign-in traffic holds are left to the next run
     SELECT tenant_id, token_id
       FROM app.tokens
@@ -9,7 +9,8 @@ WITH expiring AS ( -- rows that sign-in traffic holds are left to the next run
        AND token_type IN ('ACCESS', 'REFRESH')
        AND (tenant_id, token_id) > ($4, $5)
        AND coalesce(expires_at,
-                    issued_at + CASE token_type WHEN 'ACCESS' THEN $2 ELSE $3 END * interval '1 second',
+                    issued_at + CASE token_type WHEN 'ACCESS' THEN $2 ELSE $3 END
+                                * interval '1 second',
                     $1) <= $1
      ORDER BY tenant_id, token_id
      LIMIT $6

@@ -1,11 +1,11 @@
-//! BATCH-006 トークン無効化バッチ: revokes dead access and refresh tokens, blanks their values, and removes them a day
-//! after their expiry with a history that can be audited.
+//! BATCH-006 トークン無効化バッチ: revokes dead access and refresh tokens, blanks their values, and
+//! removes them a day after their expiry with a history that can be audited.
 
 use jiff::Timestamp;
 use jiff_sqlx::ToSqlx;
 use serde::Deserialize;
 use serde_json::json;
-use yakin_domain::tokens::{self, Changed, Lifetimes, Progress, SessionLimits};
+use yakin_domain::tokens::{self, Changed, Lifetimes, Passes, Progress, SessionLimits};
 use yakin_engine::prelude::*;
 
 pub struct TokenInvalidation;
@@ -75,23 +75,9 @@ impl Batch for TokenInvalidation {
     };
 
     async fn global(run: &PlatformRun, p: &Params) -> Outcome {
-        let passes = passes(p);
         let lifetimes = Lifetimes { access: p.access_token_ttl, refresh: p.refresh_token_ttl };
         let rules = Rules { now: run.now(), lifetimes };
-        let mut at = Progress::resumed(run.resume())?;
-        while at.passes < passes.len() {
-            at = run
-                .checkpoint(async |tx| {
-                    let mut next = at.clone();
-                    let mut left = p.batch_size;
-                    while left > 0 && next.passes < passes.len() {
-                        let chunk = rules.chunk(passes[next.passes], tx, &next, left).await?;
-                        left -= next.advance(&chunk, left);
-                    }
-                    Ok((json!(next), next))
-                })
-                .await?;
-        }
+        let at = tokens::walk(run, passes(p), &rules, p.batch_size).await?;
         if !run.dry_run() {
             warn_of_the_unusual(run, &at).await?;
         }
@@ -119,8 +105,10 @@ struct Rules {
     lifetimes: Lifetimes,
 }
 
-impl Rules {
-    /// Changes the next `size` rows of the pass, and counts them with the same transaction.
+impl Passes for Rules {
+    type Pass = Pass;
+
+    /// The rows and their counts, in one transaction.
     async fn chunk(
         &self,
         pass: Pass,
@@ -141,7 +129,9 @@ impl Rules {
         count(tx, self.now, &chunk).await?;
         Ok(chunk)
     }
+}
 
+impl Rules {
     async fn expire(
         &self,
         tx: &mut Tx,
@@ -190,7 +180,8 @@ async fn count(tx: &mut Tx, now: Timestamp, chunk: &[Changed]) -> Result<(), sql
         .map(|_| ())
 }
 
-/// Warns when removals are half away from what this hour usually sees, or when over 5 % of the rows were malformed.
+/// Warns when removals are half away from what this hour usually sees, or when over 5 % of the rows
+/// were malformed.
 async fn warn_of_the_unusual(run: &PlatformRun, at: &Progress) -> Result<(), Stop> {
     let now = run.now().to_sqlx();
     let (removed, median): (i64, Option<i64>) = run

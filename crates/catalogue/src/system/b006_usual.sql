@@ -1,13 +1,19 @@
--- The hour's removals so far, and the median of the same hour on the seven days before (NULL: none is known).
--- $1 now.
-WITH hourly AS (
-    SELECT hour, sum(removed)::bigint AS removed
-      FROM app.token_counts_hourly
-     WHERE hour = ANY (SELECT generate_series(date_trunc('hour', $1, 'Asia/Tokyo') - interval '7 days',
-                                              date_trunc('hour', $1, 'Asia/Tokyo'), interval '1 day'))
-     GROUP BY hour
+-- The hour's removals so far, and the median of the same hour on the seven days before (NULL: none
+-- is known).
+-- $1 now
+WITH present AS (
+    SELECT date_trunc('hour', $1, 'Asia/Tokyo') AS hour
+), hourly AS ( -- an hour without any row is not known, not zero
+    SELECT wanted.hour, counted.removed
+      FROM present
+      CROSS JOIN LATERAL generate_series(present.hour - interval '7 days', present.hour,
+                                         interval '1 day') AS wanted (hour)
+      CROSS JOIN LATERAL (SELECT sum(c.removed)::bigint AS removed
+                            FROM app.token_counts_hourly AS c
+                           WHERE c.hour = wanted.hour) AS counted
 )
-SELECT coalesce(max(removed) FILTER (WHERE hour = date_trunc('hour', $1, 'Asia/Tokyo')), 0) AS removed,
+SELECT coalesce(max(removed) FILTER (WHERE hourly.hour = present.hour), 0) AS removed,
        percentile_disc(0.5) WITHIN GROUP (ORDER BY removed)
-           FILTER (WHERE hour < date_trunc('hour', $1, 'Asia/Tokyo')) AS median
+           FILTER (WHERE hourly.hour < present.hour) AS median
   FROM hourly
+  CROSS JOIN present

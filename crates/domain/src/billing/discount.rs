@@ -34,7 +34,9 @@ fn items_of(discount: &Discount) -> Result<Vec<Item>, BillingError> {
     let named = |word: &String| {
         let known = Item::DISCOUNTABLE.into_iter().find(|item| item.word() == word);
         let id = discount.discount_id;
-        known.ok_or_else(|| BillingError::blocked(format!("discount {id} names unknown item '{word}'")))
+        known.ok_or_else(|| {
+            BillingError::blocked(format!("discount {id} names unknown item '{word}'"))
+        })
     };
     let mut items: Vec<Item> = match discount.items.is_empty() {
         true => Item::DISCOUNTABLE.to_vec(),
@@ -48,7 +50,10 @@ fn items_of(discount: &Discount) -> Result<Vec<Item>, BillingError> {
 impl Discounts<'_> {
     /// Units that free quotas add to the month's allowance of `item`.
     pub fn free(&self, item: Item) -> Result<Decimal, BillingError> {
-        sum(self.of(DiscountKind::FreeQuota).filter(|(_, i)| i.contains(&item)).map(|(d, _)| d.value))
+        sum(self
+            .of(DiscountKind::FreeQuota)
+            .filter(|(_, i)| i.contains(&item))
+            .map(|(d, _)| d.value))
     }
 
     /// The discount lines for `charged` lines.

@@ -2,17 +2,26 @@
 //! writes what came out. Money, tax and numbering are shared by BATCH-302 and MONTHLY_001.
 
 pub mod base;
+pub mod decide;
 pub mod discount;
+pub mod hold;
 pub mod input;
+pub mod issue;
+pub mod issuer;
+pub mod load;
 pub mod meter;
 pub mod money;
+pub mod number;
 pub mod plan;
 pub mod price;
 pub mod priced;
 pub mod tax;
 pub mod usage;
 
+pub use decide::decide;
 pub use input::BillingInput;
+pub use issue::{Document, Issued, document, issue};
+pub use load::{Bill, Loaded, bind_usage, load};
 pub use price::price;
 pub use priced::{Item, Line, Priced};
 

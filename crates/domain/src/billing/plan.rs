@@ -69,7 +69,8 @@ pub fn segments(input: &BillingInput, days: Days) -> Result<Vec<Segment<'_>>, Bi
 }
 
 fn plan_on(input: &BillingInput, day: Date) -> Result<&Plan, BillingError> {
-    let change = input.plan_changes.iter().filter(|c| c.starts_on <= day).max_by_key(|c| c.starts_on);
+    let change =
+        input.plan_changes.iter().filter(|c| c.starts_on <= day).max_by_key(|c| c.starts_on);
     let Some(change) = change else {
         let id = input.contract.contract_id;
         return Err(BillingError::blocked(format!("contract {id} has no plan on {day}")));

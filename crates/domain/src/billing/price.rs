@@ -2,7 +2,9 @@
 
 use std::collections::BTreeMap;
 
+use jiff::civil::Date;
 use rust_decimal::Decimal;
+use yakin_engine::days::after;
 
 use super::BillingError;
 use super::input::{BillingInput, Correction, UsageDifference};
@@ -45,14 +47,23 @@ fn price_month(input: &BillingInput) -> Result<Priced, BillingError> {
     }
     lines.extend(discounts.lines(&lines, currency, rate)?);
     if !usage.missing.is_empty() {
-        let days = usage::named(&usage.missing);
-        lines.push(Line::note(format!("{days} は利用記録がなく、承認により 0 として計算"), rate));
+        lines.push(Line::note(missing_note(&usage.missing), rate));
     }
     Priced::of(currency, lines)
 }
 
-fn last_day(input: &BillingInput) -> Result<jiff::civil::Date, BillingError> {
-    Ok(yakin_engine::days::after(plan::billed_days(input)?.end, -1))
+/// What an invoice says about released days; a long list is cut with the number of days left out.
+fn missing_note(days: &[Date]) -> String {
+    let named: Vec<String> = days.iter().take(usage::NAMED_DAYS).map(Date::to_string).collect();
+    let more = match days.len().saturating_sub(usage::NAMED_DAYS) {
+        0 => String::new(),
+        more => format!("ほか {more} 日"),
+    };
+    format!("{}{more} は利用記録がなく、承認により 0 として計算", named.join("、"))
+}
+
+fn last_day(input: &BillingInput) -> Result<Date, BillingError> {
+    Ok(after(plan::billed_days(input)?.end, -1))
 }
 
 fn main_rate(input: &BillingInput) -> Result<Decimal, BillingError> {
@@ -117,7 +128,8 @@ fn difference(
         let text = format!("{} {} 差額", input.period, item.label());
         Line::single(item, text, amount, rate)
     });
-    let taxes = taxes.into_iter().filter(|(_, (taxable, tax))| !taxable.is_zero() || !tax.is_zero());
+    let taxes =
+        taxes.into_iter().filter(|(_, (taxable, tax))| !taxable.is_zero() || !tax.is_zero());
     let taxes = taxes.map(|(tax_rate, (taxable, tax))| Tax { tax_rate, taxable, tax });
     Priced::with_taxes(currency, lines.collect(), taxes.collect())
 }

@@ -11,8 +11,8 @@ use super::BillingError;
 use super::input::{BillingInput, DailyUsage, UsageDifference};
 use super::money::sum;
 
-/// How many missing days a reason names.
-const NAMED_DAYS: usize = 5;
+/// How many missing days a reason or note names.
+pub(super) const NAMED_DAYS: usize = 5;
 
 /// The usage of billed days, one entry a day.
 #[derive(Clone, Debug, PartialEq)]
@@ -62,7 +62,7 @@ pub fn complete(input: &BillingInput, days: Days) -> Result<Usage, BillingError>
     Ok(Usage { by_day, missing })
 }
 
-/// Days as a reason or a note names them: `2026-10-17, 2026-10-18`, a long list cut with the number left out.
+/// Days as a reason names them: `2026-10-17, 2026-10-18`, a long list cut with the number left out.
 pub fn named(days: &[Date]) -> String {
     let listed: Vec<String> = days.iter().take(NAMED_DAYS).map(Date::to_string).collect();
     match days.len().saturating_sub(NAMED_DAYS) {

@@ -155,8 +155,11 @@ pub(super) fn sizes(seed: u64, parts: &[(Part, Option<Gift>)], engineers: i64) -
 
 /// A company's code and name; `n` counts within its country, and no two get the same code.
 pub(super) fn company(seed: u64, n: usize, american: bool) -> (String, String) {
-    let (pairs, step) =
-        if american { (US_STEM.len() * US_ENDING.len(), 35) } else { (STEM.len() * ENDING.len(), 155) };
+    let (pairs, step) = if american {
+        (US_STEM.len() * US_ENDING.len(), 35)
+    } else {
+        (STEM.len() * ENDING.len(), 155)
+    };
     let first = (dice(seed, "company", 0) % pairs as u64) as usize;
     let pair = (first + n * step) % pairs; // the step has no factor in common with the number of pairs
     let again = n / pairs + 1;
@@ -181,10 +184,14 @@ pub(super) fn company(seed: u64, n: usize, american: bool) -> (String, String) {
 /// The name of the `n`th holding.
 pub(super) fn holding(seed: u64, n: usize) -> String {
     let first = (dice(seed, "holding", 0) % STEM.len() as u64) as usize;
-    format!("{}ホールディングス{}", STEM[(first + n * 7) % STEM.len()].0, match n / STEM.len() {
-        0 => String::new(),
-        again => again.to_string(),
-    })
+    format!(
+        "{}ホールディングス{}",
+        STEM[(first + n * 7) % STEM.len()].0,
+        match n / STEM.len() {
+            0 => String::new(),
+            again => again.to_string(),
+        }
+    )
 }
 
 #[cfg(test)]

@@ -5,7 +5,7 @@ use jiff::civil::Date;
 use serde::Serialize;
 
 use super::calendar::Calendar;
-use super::cast::{Gift, Part, dice};
+use super::cast::{Gift, Part};
 use super::plans::Level;
 use super::tenant::Tenant;
 
@@ -21,12 +21,12 @@ pub(super) struct Discount {
 }
 
 /// The discounts of tenants that have their ids already.
-pub(super) fn discounts(seed: u64, calendar: &Calendar, tenants: &[Tenant]) -> Vec<Discount> {
+pub(super) fn discounts(calendar: &Calendar, tenants: &[Tenant]) -> Vec<Discount> {
     let next_year = calendar.today.saturating_add(1.year()).last_of_year();
     tenants
         .iter()
         .filter_map(|tenant| {
-            let (kind, items, value, description) = terms(seed, tenant.gift?, tenant);
+            let (kind, items, value, description) = terms(tenant.gift?, tenant);
             let valid_to = match tenant.gift? {
                 Gift::Expired => Some(calendar.of_previous(15)),
                 Gift::FreeQuota => None,
@@ -41,15 +41,17 @@ pub(super) fn discounts(seed: u64, calendar: &Calendar, tenants: &[Tenant]) -> V
 
 type Terms = (&'static str, Vec<&'static str>, &'static str, &'static str);
 
-fn terms(seed: u64, gift: Gift, tenant: &Tenant) -> Terms {
-    let odd = dice(seed, "terms of gift", tenant.n as usize) % 2 == 1;
+fn terms(gift: Gift, tenant: &Tenant) -> Terms {
+    let included = tenant.level.plan(tenant.currency).included_api_calls;
     match gift {
         Gift::Percentage if tenant.part == Part::Huge => {
             ("percentage", vec![], "5", "大口割引 5% (全項目)")
         }
         Gift::Percentage => ("percentage", vec!["base"], "10", "年間契約割引 10% (基本料金)"),
-        Gift::FreeQuota if odd => ("free_quota", vec!["storage"], "5", "無料枠 ストレージ 5GB"),
-        Gift::FreeQuota => ("free_quota", vec!["api"], "10000", "無料枠 API 10,000回"),
+        Gift::FreeQuota if tenant.month_calls > included => {
+            ("free_quota", vec!["api"], "10000", "無料枠 API 10,000回")
+        }
+        Gift::FreeQuota => ("free_quota", vec!["storage"], "5", "無料枠 ストレージ 5GB"),
         Gift::FixedAmount if tenant.currency == "USD" => {
             ("fixed_amount", vec![], "25.00", "Partner credit USD 25.00")
         }

@@ -53,10 +53,18 @@ const LOGS: [&str; 7] = [
 /// The logs of events: statement, name, rows per thousand API calls (82 per cent of the rows are API calls).
 const EVENTS: [(&str, &str, i64); 5] = [
     (concat!(include_str!("moments.sql"), include_str!("api_call_logs.sql")), "API calls", 1000),
-    (concat!(include_str!("moments.sql"), include_str!("feature_usage_logs.sql")), "feature use", 134),
+    (
+        concat!(include_str!("moments.sql"), include_str!("feature_usage_logs.sql")),
+        "feature use",
+        134,
+    ),
     (concat!(include_str!("moments.sql"), include_str!("login_logs.sql")), "logins", 37),
     (concat!(include_str!("moments.sql"), include_str!("user_sessions.sql")), "sessions", 37),
-    (concat!(include_str!("moments.sql"), include_str!("report_generation_logs.sql")), "reports", 12),
+    (
+        concat!(include_str!("moments.sql"), include_str!("report_generation_logs.sql")),
+        "reports",
+        12,
+    ),
 ];
 
 /// The logs of hours: statement, name.
@@ -83,8 +91,8 @@ impl<P: FnMut(&str)> Maker<'_, P> {
     async fn prepare(&mut self) -> Result<(), SampleError> {
         const MAKING: &str = "partitions";
         (self.progress)(MAKING);
-        let settings = "SET LOCAL timezone = 'Asia/Tokyo'; SET LOCAL work_mem = '128MB'; SET LOCAL jit = off;
-                        SET LOCAL ROLE yakin_engine;";
+        let settings = "SET LOCAL timezone = 'Asia/Tokyo'; SET LOCAL work_mem = '128MB'; \
+                        SET LOCAL jit = off; SET LOCAL ROLE yakin_engine;";
         self.tx.execute(settings).await.map_err(database(MAKING))?;
         sqlx::query(include_str!("months.sql"))
             .bind(&LOGS[..])
@@ -128,8 +136,11 @@ impl<P: FnMut(&str)> Maker<'_, P> {
         ] {
             sqlx::query(statement).bind(Json(&self.tenants)).execute(&mut *self.tx).await?;
         }
-        let discounts = discounts::discounts(self.spec.seed, &self.calendar, &self.tenants);
-        sqlx::query(include_str!("discounts.sql")).bind(Json(discounts)).execute(&mut *self.tx).await?;
+        let discounts = discounts::discounts(&self.calendar, &self.tenants);
+        sqlx::query(include_str!("discounts.sql"))
+            .bind(Json(discounts))
+            .execute(&mut *self.tx)
+            .await?;
         sqlx::query(include_str!("session_policies.sql"))
             .bind(self.json())
             .bind(self.seed("policies"))
@@ -225,8 +236,7 @@ impl<P: FnMut(&str)> Maker<'_, P> {
     async fn mark(&mut self) -> Result<(), sqlx::Error> {
         let marks: Vec<(i64, i64, i64, i64, i64)> =
             sqlx::query_as(include_str!("marks.sql")).fetch_all(&mut *self.tx).await?;
-        let marks: HashMap<i64, _> =
-            marks.into_iter().map(|mark| (mark.0, mark)).collect();
+        let marks: HashMap<i64, _> = marks.into_iter().map(|mark| (mark.0, mark)).collect();
         for tenant in &mut self.tenants {
             let Some(mark) = marks.get(&tenant.tenant_id) else { continue };
             (tenant.first_user, tenant.first_department) = (mark.1, mark.2);
@@ -332,7 +342,7 @@ impl<P: FnMut(&str)> Maker<'_, P> {
                 .bind(earlier.start.to_string())
                 .bind(earlier.end.to_string())
                 .bind(from.to_string())
-                .bind(if from == earlier.start { tenant.month_calls * 19 / 20 } else { 0 })
+                .bind(tenant.earlier_calls(earlier))
                 .bind(self.calendar.today.to_string())
                 .execute(&mut *self.tx)
                 .await

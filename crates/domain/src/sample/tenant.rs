@@ -5,11 +5,11 @@ use jiff::civil::Date;
 use serde::Serialize;
 use yakin_engine::days::{Days, after};
 
-use super::SampleSpec;
 use super::calendar::{Calendar, busyness, total_busyness};
 use super::cast::{Gift, Part, company, dice, parts, roll, sizes};
 use super::plans::{Level, UNKNOWN};
 use super::words::PLACE;
+use super::{SampleSpec, USUAL_LOG_ROWS};
 
 const GB: i64 = 1 << 30;
 /// Of all log rows but compute and network (one an hour and tenant): API calls, in percent.
@@ -64,6 +64,9 @@ pub(super) struct Tenant {
     /// API calls on a mean day, in thousandths.
     pub traffic: i64,
     pub month_calls: i64,
+    /// API calls of a month if the sample had the usual number of log rows: the plan fits these, however few are made.
+    #[serde(skip)]
+    usual_calls: i64,
     /// Means of an hour.
     pub cpu_ms: i64,
     pub memory_mb: i64,
@@ -162,6 +165,7 @@ fn begin(
         hour_shift: if american { 13 } else { 0 },
         traffic: 0,
         month_calls: 0,
+        usual_calls: 0,
         cpu_ms: 0,
         memory_mb: 0,
         network_bytes: 0,
@@ -212,6 +216,12 @@ impl Tenant {
         self.invoiced_from = billed.then_some(self.starts_on.max(earlier.start));
     }
 
+    /// API calls that the earlier invoice is for.
+    pub fn earlier_calls(&self, earlier: Days) -> i64 {
+        let whole = self.invoiced_from == Some(earlier.start) && self.part != Part::LongSuspended;
+        if whole { self.month_calls * 19 / 20 } else { 0 }
+    }
+
     fn busy(&self) -> Days {
         Days { start: self.busy_from, end: self.busy_until }
     }
@@ -222,17 +232,17 @@ impl Tenant {
         self.level = match self.part {
             Part::Downgrades => Level::Standard,
             Part::Upgrades => Level::Light,
-            _ => Level::for_calls(self.month_calls),
+            _ => Level::for_calls(self.month_calls.max(self.usual_calls)),
         };
         let plan = self.level.plan(self.currency);
         self.plan = plan.plan_code;
         (self.next_plan, self.next_plan_from) = match self.part {
             Part::Downgrades => (Some("light"), Some(calendar.of_previous(16))),
-            Part::Upgrades => (Some("standard"), Some(calendar.of_previous(29))),
+            Part::Upgrades => (Some("standard"), Some(calendar.of_previous(31))),
             Part::Fails if spec.with_faults => (Some(UNKNOWN), Some(calendar.of_previous(16))),
             _ => (None, None),
         };
-        let percent = |topic| match (self.part, roll(spec.seed, topic, n, 7)) {
+        let percent = |topic| match (self.part, roll(spec.seed, topic, n, 5)) {
             (Part::Downgrades, _) => 30,
             (Part::Huge, _) => 113,
             (_, 0) => 104 + roll(spec.seed, topic, n + 1, 30),
@@ -240,7 +250,8 @@ impl Tenant {
         };
         let hours = calendar.hours();
         self.cpu_ms = plan.included_cpu_hours * 3_600_000 / hours * percent("cpu") / 100;
-        self.memory_mb = (plan.included_memory_gb_hours * 1024 / hours * percent("memory") / 100).max(1);
+        self.memory_mb =
+            (plan.included_memory_gb_hours * 1024 / hours * percent("memory") / 100).max(1);
         self.network_bytes = plan.included_bandwidth_gb * GB / hours / 100 * percent("network");
         self.storage_bytes = plan.included_storage_gb * GB / 100 * percent("storage");
         self.files = (self.engineers * 8 + 12).max(self.storage_bytes / (40 << 20));
@@ -252,9 +263,9 @@ impl Tenant {
         self.storage_limit_mb = (roll(spec.seed, "limited", n, 4) != 0 || fill > 80)
             .then_some((self.storage_bytes >> 20) * 100 / fill);
         self.api_limit = match self.part {
-            Part::LacksADay => Some(self.month_calls * 100 / 88),
-            Part::Starts => Some(self.month_calls * 100 / 60),
-            _ if roll(spec.seed, "limited", n, 4) == 1 => Some(self.month_calls * 2),
+            Part::LacksADay => Some(self.month_calls.max(1) * 100 / 88),
+            Part::Starts => Some(self.month_calls.max(1) * 100 / 60),
+            _ if roll(spec.seed, "limited", n, 4) == 1 => Some(self.month_calls.max(1) * 2),
             _ => None,
         };
     }
@@ -265,16 +276,22 @@ fn spread_traffic(spec: &SampleSpec, calendar: &Calendar, tenants: &mut [Tenant]
     let hourly: i64 = tenants.iter().map(|tenant| tenant.busy().count() * 24 * 2).sum();
     let wanted = i64::try_from(spec.log_rows).unwrap_or(i64::MAX);
     let calls = (wanted - hourly).max(wanted / 2) / 100 * API_PERCENT;
+    let usual =
+        i128::from(spec.tenants) * i128::from(USUAL_LOG_ROWS) * i128::from(API_PERCENT) / 100;
     let weight = |tenant: &Tenant| {
         let lively = 60 + roll(spec.seed, "lively", tenant.n as usize, 80);
         i128::from((tenant.engineers + 2) * lively)
     };
-    let all: i128 =
-        tenants.iter().map(|t| weight(t) * i128::from(total_busyness(t.busy()))).sum::<i128>().max(1);
+    let weights = tenants.iter().map(weight).sum::<i128>().max(1);
+    let parts = |tenant: &Tenant| weight(tenant) * i128::from(total_busyness(tenant.busy()));
+    let all = tenants.iter().map(parts).sum::<i128>().max(1);
+    let logged =
+        Days { start: calendar.previous.start.max(calendar.logs.start), ..calendar.previous };
+    let month = i128::from(total_busyness(logged));
     for tenant in tenants {
         tenant.traffic = (i128::from(calls) * 100_000 * weight(tenant) / all) as i64;
-        let month = i128::from(total_busyness(calendar.previous));
         tenant.month_calls = (i128::from(tenant.traffic) * month / 100_000) as i64;
+        tenant.usual_calls = (usual * weight(tenant) / weights) as i64;
     }
 }
 

@@ -24,7 +24,8 @@ SELECT tenant_id, user_id, token_type, CASE WHEN reason IS NULL THEN secret END,
  CROSS JOIN generate_series(1, CASE WHEN crowded THEN 16 WHEN roaming THEN 6 ELSE 4 + (habit >> 9 & 1)::integer END)
          AS held (slot)
  CROSS JOIN LATERAL (SELECT hashint8extended(slot, habit) AS dice,
-                            CASE WHEN slot <= 2 THEN 'ACCESS' WHEN slot = 3 THEN 'REFRESH' ELSE 'SESSION' END AS token_type,
+                            CASE WHEN slot <= 2 THEN 'ACCESS' WHEN slot = 3 THEN 'REFRESH'
+                                 ELSE 'SESSION' END AS token_type,
                             md5(user_id || '/' || slot % 2 || '/' || $1) AS device,
                             'sample-' || md5(user_id || ':' || slot || ':' || $1) AS secret) AS thrown
  CROSS JOIN LATERAL (SELECT token_type <> 'SESSION' AND dice >> 33 & 127 = 0 AS malformed,

@@ -8,7 +8,8 @@ SELECT tenant_id,
        CASE WHEN k <= established THEN 'active'
             ELSE (ARRAY['active', 'active', 'disabled', 'retired'])[1 + (dice >> 20 & 3)] END,
        CASE WHEN k <= established OR dice >> 21 & 1 = 1
-            THEN created_on::timestamp AT TIME ZONE 'Asia/Tokyo' + interval '10 hours' + k * interval '11 minutes'
+            THEN created_on::timestamp AT TIME ZONE 'Asia/Tokyo' + k / 40 * interval '1 day'
+                 + interval '10 hours' + k % 40 * interval '11 minutes'
             ELSE least($7, busy_from::timestamp AT TIME ZONE 'Asia/Tokyo'
                            + interval '9 hours' + (dice >> 30 & 15) * interval '1 day') END
   FROM jsonb_to_recordset($1) AS tenant (

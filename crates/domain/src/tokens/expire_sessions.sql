@@ -1,6 +1,6 @@
 -- Revokes the next chunk of sessions that are past their time, and says how many of which tenant.
--- $1 now · $2 idle limit and $3 greatest age in seconds (NULL: only a session's own expiry ends it) ·
--- $4, $5 the key after which the chunk begins · $6 its greatest size.
+-- $1 now · $2 idle limit and $3 greatest age in seconds (NULL: only its own expiry ends a session)
+-- $4, $5 the key after which the chunk begins · $6 its greatest size
 WITH ending AS ( -- rows that sign-in traffic holds are left to the next run
     SELECT tenant_id, token_id
       FROM app.tokens

@@ -1,19 +1,20 @@
-//! What BATCH-006 and BATCH-506 share: when a session is past its time, how long a revoked row is kept, and how a job
-//! walks the token store in chunks.
+//! What BATCH-006 and BATCH-506 share: when a session is past its time, how long a revoked row is
+//! kept, and how a job walks the token store in chunks.
 
 use std::collections::BTreeMap;
 
 use jiff::Timestamp;
 use jiff_sqlx::ToSqlx;
 use serde::{Deserialize, Serialize};
-use serde_json::Value;
+use serde_json::{Value, json};
 use yakin_engine::prelude::*;
+use yakin_engine::run::Attempt;
 
 /// The lock that every batch takes that writes the token store.
 pub const STORE: Lock = exclusive("token-store");
 
-/// What was done to the rows of one tenant in a chunk: `what` is the reason of the revocation, `EXPIRED_SESSION` or
-/// `REMOVED`.
+/// What was done to the rows of one tenant in a chunk: `what` is the reason of the revocation,
+/// `EXPIRED_SESSION` or `REMOVED`.
 #[derive(Clone, Debug, PartialEq, Eq, sqlx::FromRow)]
 pub struct Changed {
     pub tenant_id: i64,
@@ -26,7 +27,7 @@ pub struct Changed {
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Progress {
     /// Passes that are over.
-    pub passes: usize,
+    passes: usize,
     /// The key of the last row that the pass under way has changed.
     pub tenant: i64,
     pub token: i64,
@@ -41,9 +42,10 @@ impl Progress {
             .map_err(|e| Stop::give_up(Cause::Defect, format!("reading the checkpoint: {e}")))
     }
 
-    /// Takes in a chunk for which up to `asked` rows were wanted, and returns how many it had. Fewer than asked for:
-    /// the pass is over.
-    pub fn advance(&mut self, chunk: &[Changed], asked: i64) -> i64 {
+    /// Takes in a chunk for which up to `asked` rows were wanted, and returns how many it had.
+    /// Fewer
+    /// than asked for: the pass is over.
+    fn advance(&mut self, chunk: &[Changed], asked: i64) -> i64 {
         for changed in chunk {
             *self.totals.entry(changed.what.clone()).or_default() += changed.rows;
             (self.tenant, self.token) =
@@ -65,6 +67,45 @@ impl Progress {
     pub fn rows(&self) -> i64 {
         self.totals.values().sum()
     }
+}
+
+/// What a job does to the token store, pass by pass.
+pub trait Passes: Sync {
+    type Pass: Copy + Sync;
+
+    /// Changes up to `size` rows of the pass that stand behind `from` in key order.
+    fn chunk(
+        &self,
+        pass: Self::Pass,
+        tx: &mut Tx,
+        from: &Progress,
+        size: i64,
+    ) -> impl Future<Output = Result<Vec<Changed>, sqlx::Error>> + Send;
+}
+
+/// Does `passes` in order, in transactions of at most `size` rows, each committed with its
+/// checkpoint; goes on where the last one stood.
+pub async fn walk<W: Passes>(
+    run: &Attempt,
+    passes: &[W::Pass],
+    work: &W,
+    size: i64,
+) -> Result<Progress, Stop> {
+    let mut at = Progress::resumed(run.resume())?;
+    while at.passes < passes.len() {
+        at = run
+            .checkpoint(async |tx| {
+                let mut next = at.clone();
+                let mut left = size;
+                while left > 0 && next.passes < passes.len() {
+                    let changed = work.chunk(passes[next.passes], tx, &next, left).await?;
+                    left -= next.advance(&changed, left);
+                }
+                Ok((json!(next), next))
+            })
+            .await?;
+    }
+    Ok(at)
 }
 
 /// When a session is over, in seconds; without a limit only its own expiry ends it.
@@ -102,7 +143,8 @@ pub async fn expire_sessions(
         .await
 }
 
-/// Removes up to `size` access and refresh tokens that expired more than a day before `now`, with their history.
+/// Removes up to `size` access and refresh tokens that expired more than a day before `now`, and
+/// writes their history.
 pub async fn remove_tokens(
     tx: &mut Tx,
     now: Timestamp,
@@ -113,8 +155,8 @@ pub async fn remove_tokens(
     remove(tx, now, &["ACCESS", "REFRESH"], Some(lifetimes), from, size).await
 }
 
-/// Removes up to `size` sessions that ended a day before `now` (90 days where security or an administrator ended
-/// them), with their history.
+/// Removes up to `size` sessions that ended a day before `now` (90 days where security or an
+/// administrator ended them), and writes their history.
 pub async fn remove_sessions(
     tx: &mut Tx,
     now: Timestamp,
@@ -174,8 +216,8 @@ mod tests {
     fn progress_survives_its_way_through_a_checkpoint() {
         let mut at = Progress::default();
         at.advance(&[changed(3, "CASCADE", 4, 44)], 4);
-        assert_eq!(Progress::resumed(Some(serde_json::json!(at))), Ok(at));
+        assert_eq!(Progress::resumed(Some(json!(at))), Ok(at));
         assert_eq!(Progress::resumed(None), Ok(Progress::default()));
-        assert!(Progress::resumed(Some(serde_json::json!({"passes": "two"}))).is_err());
+        assert!(Progress::resumed(Some(json!({"passes": "two"}))).is_err());
     }
 }

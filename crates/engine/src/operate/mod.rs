@@ -6,3 +6,37 @@ pub mod firings;
 pub mod runs;
 pub mod settings;
 pub mod switches;
+
+use serde_json::Value;
+use sqlx::postgres::PgPool;
+
+use crate::error::{Doing, EngineError};
+use crate::record::audit::{Act, record};
+use crate::tx::{Role, Tx};
+
+/// An act of a person on business rows: `work` as `role`, and the audit line, in one transaction.
+pub async fn audited<T, F>(
+    pool: &PgPool,
+    role: Role,
+    act: &Act,
+    action: &str,
+    subject: &str,
+    work: F,
+) -> Result<T, EngineError>
+where
+    F: AsyncFnOnce(&mut Tx) -> Result<T, EngineError>,
+{
+    let doing = "recording an act";
+    let mut tx = Tx::begin(pool, role, "", false).await.doing(doing)?;
+    let done = match work(&mut tx).await {
+        Ok(done) => done,
+        Err(error) => {
+            tx.rollback().await.doing(doing)?;
+            return Err(error);
+        }
+    };
+    tx.become_engine().await.doing(doing)?;
+    record(&mut tx, act, action, subject, Value::Object(Default::default())).await.doing(doing)?;
+    tx.commit().await.doing(doing)?;
+    Ok(done)
+}

@@ -31,9 +31,8 @@ pub async fn evaluate(pool: &PgPool, now: Timestamp) -> Result<(), sqlx::Error> 
         .await?;
     tx.commit().await?;
     for change in changes {
-        let level = if change.what == "resolved" { "info" } else { "warn" };
         tracing::warn!(
-            target: "yakin::alert", level, rule = change.rule, subject = change.subject,
+            target: "yakin::alert", rule = change.rule, subject = change.subject,
             severity = change.severity, "alert {}: {}", change.what, change.message
         );
     }

@@ -70,11 +70,20 @@ impl Lines {
 
     pub(crate) fn write(&self, level: Level, message: String, metadata: Value, at: Timestamp) {
         let message: String = message.chars().take(MESSAGE_CHARS).collect();
-        tracing::event!(
-            target: "yakin::run", tracing::Level::INFO, level = level.word(), jobName = self.slug,
-            jobId = self.job, run = self.run, tenant = self.tenant, attempt = self.attempt,
-            metadata = %metadata, "{message}"
-        );
+        macro_rules! emit {
+            ($level:ident) => {
+                tracing::event!(
+                    target: "yakin::run", tracing::Level::$level, jobName = self.slug, jobId = self.job,
+                    run = self.run, tenant = self.tenant, attempt = self.attempt, metadata = %metadata, "{message}"
+                )
+            };
+        }
+        match level {
+            Level::Debug => emit!(DEBUG),
+            Level::Info => emit!(INFO),
+            Level::Warn => emit!(WARN),
+            Level::Error => emit!(ERROR),
+        }
         let mut kept = self.kept.lock().unwrap_or_else(PoisonError::into_inner);
         if kept.0.len() < LINES_PER_ATTEMPT {
             kept.0.push(Line { at, level, message, metadata });

@@ -365,12 +365,13 @@ pub struct Ending {
 }
 
 impl Ending {
+    /// The end that this very transaction wrote: a run that another node ended meanwhile is that node's to tell.
     async fn of(tx: &mut Tx, run: i64) -> Result<Option<Ending>, sqlx::Error> {
         sqlx::query_as(
             "SELECT r.id, b.slug, r.outcome, r.reason,
                     coalesce(extract(epoch FROM r.real_ended - r.real_started), 0)::float8 AS seconds
                FROM yakin.runs r JOIN yakin.batches b ON b.id = r.batch_id
-              WHERE r.id = $1 AND r.state = 'ended'",
+              WHERE r.id = $1 AND r.state = 'ended' AND r.xmin = pg_current_xact_id_if_assigned()::xid",
         )
         .bind(run)
         .fetch_optional(tx.inner()?)

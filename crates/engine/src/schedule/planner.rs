@@ -10,8 +10,10 @@ use crate::registry::Registry;
 use crate::spec::Spec;
 use crate::tx::Tx;
 
-/// How far ahead firings are written.
+/// How far ahead firings are written at every instant.
 pub const AHEAD_HOURS: i64 = 48;
+/// A step writes so much further, so that the next ones have nothing to do.
+const GRAIN_MINUTES: i64 = 30;
 /// At most so many firings of one batch in one step; the next step goes on.
 const AT_MOST: usize = 2_000;
 
@@ -64,14 +66,13 @@ async fn refuse_needs_on_disabled(pool: &PgPool, registry: &Registry) -> Result<
 /// Writes the missing firings of all batches this node knows; returns how many.
 pub async fn plan(pool: &PgPool, registry: &Registry, now: Timestamp) -> Result<u64, sqlx::Error> {
     let mut written = 0;
-    let until = now.saturating_add(AHEAD_HOURS.hours()).unwrap_or(Timestamp::MAX);
+    let ahead = now.saturating_add(AHEAD_HOURS.hours()).unwrap_or(Timestamp::MAX);
     let due: Vec<String> = sqlx::query_scalar(
         "SELECT id FROM yakin.batches WHERE enabled AND id = ANY ($1)
             AND (planned_until IS NULL OR planned_until < $2) ORDER BY id",
     )
     .bind(registry.ids())
-    // an hour's grain: a step a minute later has nothing to do
-    .bind(until.saturating_sub(1.hour()).unwrap_or(until).to_sqlx())
+    .bind(ahead.to_sqlx())
     .fetch_all(pool)
     .await?;
     for id in due {
@@ -104,7 +105,8 @@ async fn plan_batch(tx: &mut Tx, batch: &str, now: Timestamp) -> Result<u64, sql
     let Some((schedule, enabled, planned_until)) = row else { return Ok(0) };
     let plan =
         Plan::parse(&schedule).map_err(|e| sqlx::Error::Decode(format!("{batch}: {e}").into()))?;
-    let until = now.saturating_add(AHEAD_HOURS.hours()).unwrap_or(Timestamp::MAX);
+    let ahead = AHEAD_HOURS.hours().minutes(GRAIN_MINUTES);
+    let until = now.saturating_add(ahead).unwrap_or(Timestamp::MAX);
     let from = planned_until.map_or(now, |t| t.to_jiff());
     let mut instants = Vec::new();
     let mut last = from;

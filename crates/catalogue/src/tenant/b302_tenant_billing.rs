@@ -1,0 +1,135 @@
+//! BATCH-302 テナント課金計算バッチ: one invoice per contract for last month, from its recorded usage; a month that
+//! differs by more than half from the one before is held for a person.
+
+use std::sync::Arc;
+
+use jiff_sqlx::ToSqlx;
+use serde::Deserialize;
+use serde_json::json;
+use yakin_domain::billing::issuer::Issuer;
+use yakin_domain::billing::money::sum;
+use yakin_domain::billing::{self, Bill, Document, Loaded};
+use yakin_engine::prelude::*;
+
+pub struct TenantBilling;
+
+#[derive(Debug, Deserialize)]
+pub struct Params {
+    force_recalc: bool,
+}
+
+impl Batch for TenantBilling {
+    type Params = Params;
+    const SPEC: Spec = Spec {
+        id: "BATCH-302",
+        slug: "tenant-billing-calculation",
+        title: "テナント課金計算バッチ",
+        schedule: cron("0 2 1 * *"),
+        catch_up: CatchUp::Every,
+        period: Period::MonthBefore,
+        window: window(1, 0, 6, 0),
+        deadline: None,
+        scope: Scope::EachTenant,
+        phases: &[],
+        needs: &[every_day("BATCH-301", hours(4))],
+        locks: &[],
+        overlap: Overlap::Forbid,
+        queue: Queue::Default,
+        priority: Priority::Highest,
+        timeout: mins(180),
+        retry: exponential(6, mins(10), mins(160)),
+        retry_by_cause: &[],
+        severity: Severity::Critical,
+        expected: mins(180),
+        params: &[Param {
+            name: "force_recalc",
+            kind: Kind::Bool,
+            default: Some("false"),
+            help: "price a billed month again: the difference becomes an adjustment (one tenant, named)",
+        }],
+        approval: Approval::None,
+        survives_database: false,
+    };
+
+    async fn roster(run: &PlatformRun, p: &Params) -> Result<Vec<i64>, Stop> {
+        issuer(run.resource())?;
+        if p.force_recalc && run.only_tenants().map(<[i64]>::len) != Some(1) {
+            let why = "force_recalc changes issued invoices: name exactly one tenant";
+            return Err(Stop::blocked(why));
+        }
+        let month = run.period();
+        run.read(async |tx| {
+            Ok(sqlx::query_scalar(include_str!("b302_roster.sql"))
+                .bind(month.start.to_sqlx())
+                .bind(month.end.to_sqlx())
+                .fetch_all(tx)
+                .await?)
+        })
+        .await
+    }
+
+    async fn tenant(run: &TenantRun, p: &Params) -> Outcome {
+        let month = run.period();
+        let loaded = run
+            .read(async |tx| billing::load(tx, month, run.released(), p.force_recalc).await)
+            .await?;
+        report(run, &loaded);
+        let documents = documents(&loaded, &*issuer(run.resource())?)?;
+        if documents.is_empty() {
+            return Ok(Done::default().count("reused", loaded.reused.len()).reused());
+        }
+        run.write(async |tx| {
+            let actor = format!("BATCH-302 run {}", run.id());
+            let mut done = Done::default().count("reused", loaded.reused.len());
+            for (bill, document) in &documents {
+                billing::bind_usage(tx, &bill.input).await?;
+                billing::issue(tx, document, run.id(), &actor, run.now()).await?;
+                done = counted(done, document);
+            }
+            total(done, &documents)
+        })
+        .await
+    }
+}
+
+fn issuer(configured: Option<Arc<Issuer>>) -> Result<Arc<Issuer>, Stop> {
+    configured.ok_or_else(|| {
+        let why = "[issuer] is not configured: no invoice is issued without name, address, registration number and \
+                   bank account";
+        Stop::give_up(Cause::Data, why)
+    })
+}
+
+/// Prices what was loaded; an adjustment that changes nothing is no document.
+fn documents<'a>(loaded: &'a Loaded, issuer: &Issuer) -> Result<Vec<(&'a Bill, Document)>, Stop> {
+    let mut documents = Vec::new();
+    for bill in &loaded.bills {
+        if let Some(document) = billing::document(bill, issuer)? {
+            documents.push((bill, document));
+        }
+    }
+    Ok(documents)
+}
+
+fn report(run: &TenantRun, loaded: &Loaded) {
+    if run.released() {
+        run.warn("released by an operator: missing usage days count as zero", json!({}));
+    }
+    for month in &loaded.left_open {
+        let why = "corrections stay open: the month has no invoice of ours in this currency";
+        run.warn(why, json!({"month": month.to_string()}));
+    }
+}
+
+fn counted(mut done: Done, document: &Document) -> Done {
+    let kind = if document.adjusts.is_some() { "adjustments" } else { "invoices" };
+    done.rows += 1 + document.priced.lines.len() as i64;
+    let done = done.count(kind, 1).count("corrections", document.priced.settles.len());
+    if document.hold.is_some() { done.count("held", 1) } else { done }
+}
+
+fn total(done: Done, documents: &[(&Bill, Document)]) -> Outcome {
+    let Some((_, first)) = documents.first() else { return Ok(done) };
+    let total = sum(documents.iter().map(|(_, d)| d.priced.total))?;
+    Ok(done.amount(total, first.priced.currency))
+}

@@ -1,0 +1,72 @@
+//! `yakin dead …`: what gave up, grouped by cause.
+
+use std::collections::BTreeMap;
+
+use yakin_engine::operate::dead::{self, DeadLetter};
+
+use crate::arguments::Dead;
+use crate::output::{End, json, line, table};
+use crate::place::{Place, act, registry};
+
+/// Lists, shows, requeues or discards.
+pub async fn dead(place: &Place, command: Dead) -> anyhow::Result<End> {
+    let pool = place.pool().await?;
+    let now = place.clock(&pool).await?.now();
+    match command {
+        Dead::List => {
+            let letters = dead::waiting(&pool, None).await?;
+            if place.json {
+                json(&letters)?;
+            } else {
+                groups(&letters);
+            }
+        }
+        Dead::Show { which } => {
+            let letters = dead::waiting(&pool, Some(&which)).await?;
+            if place.json {
+                json(&letters)?;
+            } else if letters.is_empty() {
+                line(format!("no dead letter '{which}' waits"));
+            } else {
+                for letter in letters.iter().take(50) {
+                    line(format!(
+                        "{} · {} {} · tenant {} · run {} · {} attempts · {}",
+                        letter.id, letter.batch_id, letter.kind, letter.tenant_id,
+                        letter.run_id.unwrap_or_default(), letter.attempts, letter.cause
+                    ));
+                    line(format!("    {}", letter.error));
+                }
+            }
+        }
+        Dead::Requeue { which, why } => {
+            let runs = dead::requeue(&pool, &registry()?, &which, &act(&why.reason)?, now).await?;
+            let runs: Vec<String> = runs.iter().map(i64::to_string).collect();
+            line(if runs.is_empty() { "requeued".to_owned() } else { format!("requeued as run {}", runs.join(", ")) });
+        }
+        Dead::Discard { which, why } => {
+            let n = dead::discard(&pool, &which, &act(&why.reason)?, now).await?;
+            line(format!("discarded {n}"));
+        }
+    }
+    Ok(End::Done)
+}
+
+fn groups(letters: &[DeadLetter]) {
+    if letters.is_empty() {
+        line("no dead letter waits");
+        return;
+    }
+    let mut groups: BTreeMap<&str, Vec<&DeadLetter>> = BTreeMap::new();
+    for letter in letters {
+        groups.entry(&letter.fingerprint).or_default().push(letter);
+    }
+    let rows: Vec<Vec<String>> = groups
+        .iter()
+        .map(|(group, letters)| {
+            let first = letters[0];
+            vec![(*group).to_owned(), letters.len().to_string(), first.batch_id.clone(), first.cause.clone(), first.error.clone()]
+        })
+        .collect();
+    table(&["GROUP", "JOBS", "BATCH", "CAUSE", "FIRST ERROR"], &rows);
+    line("\n`yakin dead requeue GROUP --reason …` runs them again.");
+}

@@ -1,0 +1,166 @@
+//! `yakin doctor`: one line per thing that must be right, and how to mend what is not.
+
+use sqlx::{Connection, PgConnection};
+use yakin_engine::database::{self, OLDEST_POSTGRES};
+
+use crate::arguments::Arguments;
+use crate::config::Config;
+use crate::output::{End, json, line, paint};
+use crate::place::{Place, data_dir, registry};
+
+#[derive(serde::Serialize)]
+struct Check {
+    name: &'static str,
+    standing: Standing,
+    found: String,
+    mend: String,
+}
+
+#[derive(Clone, Copy, PartialEq, Eq, serde::Serialize)]
+#[serde(rename_all = "lowercase")]
+enum Standing {
+    Good,
+    Warning,
+    Bad,
+}
+
+#[derive(Default)]
+struct Checks(Vec<Check>);
+
+impl Checks {
+    fn add(&mut self, name: &'static str, standing: Standing, found: impl Into<String>, mend: impl Into<String>) {
+        self.0.push(Check { name, standing, found: found.into(), mend: mend.into() });
+    }
+}
+
+/// Checks everything; ends with 1 when something is wrong.
+pub async fn doctor(arguments: &Arguments) -> anyhow::Result<End> {
+    let mut checks = Checks::default();
+    match Config::read(arguments.config.as_deref()) {
+        Ok(config) => {
+            checks.add("configuration", Standing::Good, "readable", "");
+            issuer(&mut checks, &config);
+            match Place::open(arguments).await {
+                Ok(place) => database(&mut checks, &place).await,
+                Err(error) => checks.add("database", Standing::Bad, format!("{error:#}"), "see the message"),
+            }
+        }
+        Err(error) => checks.add("configuration", Standing::Bad, error.to_string(), "compare with yakin.example.toml"),
+    }
+    catalogue(&mut checks);
+    tool(&mut checks, "psql", "psql", "install postgresql-client", Standing::Warning).await;
+    disk(&mut checks);
+    if arguments.json {
+        json(&checks.0)?;
+    } else {
+        for check in &checks.0 {
+            let mark = match check.standing {
+                Standing::Good => paint("good   ", "32"),
+                Standing::Warning => paint("warning", "33"),
+                Standing::Bad => paint("bad    ", "31"),
+            };
+            line(format!("{mark}  {:<14} {}", check.name, check.found));
+            if check.standing != Standing::Good {
+                line(format!("{:25}→ {}", "", check.mend));
+            }
+        }
+    }
+    let bad = checks.0.iter().any(|c| c.standing == Standing::Bad);
+    Ok(if bad { End::Failed } else { End::Done })
+}
+
+fn issuer(checks: &mut Checks, config: &Config) {
+    match &config.issuer {
+        Some(issuer) => checks.add("issuer", Standing::Good, format!("{} {}", issuer.name, issuer.registration_number), ""),
+        None => checks.add("issuer", Standing::Warning, "not configured: BATCH-302 issues no invoice",
+                           "write [issuer] with name, address, registration_number and bank_account into yakin.toml"),
+    }
+}
+
+async fn database(checks: &mut Checks, place: &Place) {
+    let whose = if place.is_private() { "private" } else { "given" };
+    let reached = async {
+        let mut connection = database::connect_as_login(&place.engine_url).await?;
+        let facts = facts(&mut connection).await?;
+        connection.close().await?;
+        Ok::<_, database::DatabaseError>(facts)
+    };
+    match reached.await {
+        Err(error) => return checks.add("database", Standing::Bad, error.to_string(), "see the message"),
+        Ok((version, superuser, drift, prepared)) => {
+            let major = version.split('.').next().and_then(|m| m.trim().parse::<i32>().ok()).unwrap_or(0);
+            let old = major < OLDEST_POSTGRES;
+            let standing = if old { Standing::Bad } else { Standing::Good };
+            checks.add("database", standing, format!("{whose}, PostgreSQL {version}"), "Yakin needs PostgreSQL 15 or newer");
+            if superuser {
+                checks.add("login", Standing::Warning, "the engine's login is a superuser",
+                           "log in as yakin_engine, or as a login that was granted yakin_engine");
+            }
+            let clocks = if drift.abs() > 2.0 { Standing::Warning } else { Standing::Good };
+            checks.add("clocks", clocks, format!("this machine is {drift:.1} s from the database's"), "synchronise both with NTP");
+            if prepared > 0 {
+                checks.add("prepared", Standing::Warning, format!("{prepared} prepared transactions hold back vacuum"),
+                           "look at pg_prepared_xacts");
+            }
+        }
+    }
+    match place.pool().await {
+        Ok(pool) => {
+            checks.add("schema", Standing::Good, "migrated, and this login may act as yakin_engine", "");
+            let counts: Result<(i64, i64, i64), _> = sqlx::query_as(
+                "SELECT (SELECT count(*) FROM yakin.nodes WHERE real_ended IS NULL
+                            AND real_heartbeat > clock_timestamp() - interval '30 seconds'),
+                        (SELECT count(*) FROM yakin.dead_letters WHERE state = 'waiting'),
+                        (SELECT count(*) FROM yakin.alerts WHERE resolved_at IS NULL)",
+            )
+            .fetch_one(&pool)
+            .await;
+            if let Ok((nodes, dead, alerts)) = counts {
+                let standing = if nodes == 0 { Standing::Warning } else { Standing::Good };
+                checks.add("nodes", standing, format!("{nodes} alive"), "start one with `yakin serve`");
+                let waiting = if dead + alerts > 0 { Standing::Warning } else { Standing::Good };
+                checks.add("waiting", waiting, format!("{dead} dead letters, {alerts} open alerts"),
+                           "`yakin dead list`, `yakin alerts`");
+            }
+        }
+        Err(error) => checks.add("schema", Standing::Bad, format!("{error:#}"), "run `yakin migrate`"),
+    }
+}
+
+async fn facts(connection: &mut PgConnection) -> Result<(String, bool, f64, i64), sqlx::Error> {
+    let (version, superuser, at, prepared): (String, bool, jiff_sqlx::Timestamp, i64) = sqlx::query_as(
+        "SELECT current_setting('server_version'), (SELECT rolsuper FROM pg_roles WHERE rolname = session_user),
+                clock_timestamp(), (SELECT count(*) FROM pg_prepared_xacts)",
+    )
+    .fetch_one(connection)
+    .await?;
+    let here = yakin_engine::clock::Clock::real().now();
+    Ok((version, superuser, here.duration_since(at.to_jiff()).as_secs_f64(), prepared))
+}
+
+fn catalogue(checks: &mut Checks) {
+    match registry() {
+        Ok(registry) => checks.add("catalogue", Standing::Good, format!("{} batches", registry.all().count()), ""),
+        Err(error) => checks.add("catalogue", Standing::Bad, error.to_string(), "mend the spec"),
+    }
+}
+
+async fn tool(checks: &mut Checks, name: &'static str, program: &str, mend: &str, otherwise: Standing) {
+    match tokio::process::Command::new(program).arg("--version").output().await {
+        Ok(out) => checks.add(name, Standing::Good, String::from_utf8_lossy(&out.stdout).trim().to_owned(), ""),
+        Err(_) => checks.add(name, otherwise, format!("{program} is not installed"), mend),
+    }
+}
+
+fn disk(checks: &mut Checks) {
+    let Ok(mut dir) = data_dir() else { return };
+    while !dir.exists() && dir.pop() {}
+    match rustix::fs::statvfs(&dir) {
+        Ok(disk) => {
+            let free_gib = disk.f_bavail.saturating_mul(disk.f_frsize) / (1 << 30);
+            let standing = if free_gib < 1 { Standing::Bad } else { Standing::Good };
+            checks.add("disk", standing, format!("{free_gib} GiB free at {}", dir.display()), "make room, or set YAKIN_DATA");
+        }
+        Err(error) => checks.add("disk", Standing::Warning, error.to_string(), "set YAKIN_DATA to a folder that is there"),
+    }
+}

@@ -1,0 +1,171 @@
+//! What a night's report says: timetable, what each batch did, invoices, and what waits for a person.
+
+use jiff::Timestamp;
+use serde::Serialize;
+use sqlx::postgres::PgPool;
+use yakin_domain::sample::SampleReport;
+use yakin_engine::look::{self, AlertRow, FiringRow};
+use yakin_engine::tx::{Role, Tx};
+
+use super::watch::print_timetable;
+use crate::output::{grouped, line, paint, table};
+
+/// A night, told.
+#[derive(Serialize)]
+pub struct Summary {
+    timetable: Vec<FiringRow>,
+    batches: Vec<BatchNight>,
+    invoices: Vec<InvoiceSum>,
+    held: Vec<Held>,
+    waiting: Vec<Waiting>,
+    alerts: Vec<AlertRow>,
+    purposes: Vec<String>,
+}
+
+#[derive(Serialize, sqlx::FromRow)]
+struct BatchNight {
+    batch_id: String,
+    title: String,
+    runs: i64,
+    done: i64,
+    blocked: i64,
+    failed: i64,
+    rows: i64,
+    yen: Option<rust_decimal::Decimal>,
+    counts: serde_json::Value,
+}
+
+#[derive(Serialize, sqlx::FromRow)]
+struct InvoiceSum {
+    currency: String,
+    invoices: i64,
+    subtotal: rust_decimal::Decimal,
+    tax: rust_decimal::Decimal,
+    total: rust_decimal::Decimal,
+}
+
+#[derive(Serialize, sqlx::FromRow)]
+struct Held {
+    number: String,
+    total: rust_decimal::Decimal,
+    held_reason: Option<String>,
+}
+
+#[derive(Serialize, sqlx::FromRow)]
+struct Waiting {
+    run_id: i64,
+    batch_id: String,
+    tenant: i64,
+    code: Option<String>,
+    state: String,
+    reason: Option<String>,
+}
+
+/// Gathers the night between two instants of schedule time.
+pub async fn summary(pool: &PgPool, begin: Timestamp, end: Timestamp, sample: &SampleReport) -> anyhow::Result<Summary> {
+    use jiff_sqlx::ToSqlx;
+    let batches = sqlx::query_as(include_str!("night_batches.sql"))
+        .bind(begin.to_sqlx())
+        .fetch_all(pool)
+        .await?;
+    let mut waiting: Vec<Waiting> = sqlx::query_as(include_str!("night_waiting.sql"))
+        .bind(begin.to_sqlx())
+        .fetch_all(pool)
+        .await?;
+    let tenants = yakin_engine::tenant::all(pool).await?;
+    for row in &mut waiting {
+        row.code = tenants.iter().find(|t| t.id == row.tenant).map(|t| t.code.clone());
+    }
+    let mut tx = Tx::begin(pool, Role::Platform, "", true).await?;
+    let invoices = sqlx::query_as(
+        "SELECT currency, count(*) AS invoices, sum(subtotal) AS subtotal, sum(tax) AS tax, sum(total) AS total
+           FROM app.invoices WHERE run_id IN (SELECT unnest($1::bigint[])) GROUP BY currency ORDER BY currency",
+    )
+    .bind(billing_runs(pool, begin).await?)
+    .fetch_all(&mut tx)
+    .await?;
+    let held = sqlx::query_as(
+        "SELECT number, total, held_reason FROM app.invoices
+          WHERE held_at IS NOT NULL AND released_by IS NULL AND state = 'issued' ORDER BY number LIMIT 100",
+    )
+    .fetch_all(&mut tx)
+    .await?;
+    tx.commit().await?;
+    let mut purposes = Vec::new();
+    if let Some((code, day)) = &sample.lacks_a_day {
+        purposes.push(format!("{code} lacks {day}: a row of its logs is impossible, and nothing is guessed"));
+    }
+    if let Some(code) = &sample.fails {
+        purposes.push(format!("{code} cannot be billed: its plan is in no price list"));
+    }
+    let timetable = look::timetable(pool, begin, end).await?;
+    Ok(Summary { timetable, batches, invoices, held, waiting, alerts: look::alerts(pool, false).await?, purposes })
+}
+
+async fn billing_runs(pool: &PgPool, begin: Timestamp) -> anyhow::Result<Vec<i64>> {
+    use jiff_sqlx::ToSqlx;
+    Ok(sqlx::query_scalar("SELECT id FROM yakin.runs WHERE batch_id = 'BATCH-302' AND run_at >= $1 ORDER BY id")
+        .bind(begin.to_sqlx())
+        .fetch_all(pool)
+        .await?)
+}
+
+/// Prints the night.
+pub fn print(night: &Summary) {
+    heading("The timetable, planned and actual");
+    print_timetable(&night.timetable);
+    heading("What each batch did");
+    let rows: Vec<Vec<String>> = night
+        .batches
+        .iter()
+        .map(|b| {
+            let counts: Vec<String> =
+                b.counts.as_object().into_iter().flatten().map(|(k, v)| format!("{k} {v}")).collect();
+            vec![
+                b.batch_id.clone(),
+                b.runs.to_string(),
+                b.done.to_string(),
+                b.blocked.to_string(),
+                b.failed.to_string(),
+                grouped(b.rows),
+                b.yen.map(grouped).unwrap_or_default(),
+                format!("{} {}", b.title, counts.join(", ")),
+            ]
+        })
+        .collect();
+    table(&["BATCH", "RUNS", "DONE", "BLOCKED", "FAILED", "ROWS", "YEN", "WHAT"], &rows);
+    heading("Invoices");
+    let rows: Vec<Vec<String>> = night
+        .invoices
+        .iter()
+        .map(|i| vec![i.currency.clone(), i.invoices.to_string(), grouped(i.subtotal), grouped(i.tax), grouped(i.total)])
+        .collect();
+    table(&["CURRENCY", "INVOICES", "SUBTOTAL", "TAX", "TOTAL"], &rows);
+    people(night);
+}
+
+fn people(night: &Summary) {
+    heading("What waits for a person");
+    for purpose in &night.purposes {
+        line(format!("(on purpose: {purpose})"));
+    }
+    for held in &night.held {
+        line(format!("held invoice {} of {}: {}", held.number, grouped(held.total), held.held_reason.as_deref().unwrap_or("")));
+        line(format!("    yakin approve {} --reason '…'     or     yakin reject {} --reason '…'", held.number, held.number));
+    }
+    for row in &night.waiting {
+        let who = row.code.clone().unwrap_or_else(|| row.tenant.to_string());
+        line(format!("{} run {}: {who} {}: {}", row.batch_id, row.run_id, row.state, row.reason.as_deref().unwrap_or("")));
+        line(format!("    after mending: yakin rerun {} --failed", row.run_id));
+    }
+    for alert in &night.alerts {
+        line(format!("alert {} {}: {}", alert.severity, alert.rule, alert.message));
+    }
+    if night.held.is_empty() && night.waiting.is_empty() && night.alerts.is_empty() {
+        line("nothing");
+    }
+}
+
+fn heading(text: &str) {
+    line(format!("\n{}", paint(text, "1;36")));
+}

@@ -1,0 +1,95 @@
+//! `yakin timetable`, `yakin alerts`, `yakin audit`: what is planned, what is wrong, who did what.
+
+use yakin_engine::days::{clock_text, day_of};
+use yakin_engine::look::{self, FiringRow};
+
+use super::night::day;
+use crate::output::{End, duration, json, line, outcome, table};
+use crate::place::{Place, registry};
+
+/// The firings of a day.
+pub async fn timetable(place: &Place, date: Option<&str>) -> anyhow::Result<End> {
+    let pool = place.pool().await?;
+    let now = place.clock(&pool).await?.now();
+    let registry = registry()?;
+    yakin_engine::schedule::planner::register(&pool, &registry, now).await?;
+    yakin_engine::schedule::planner::plan(&pool, &registry, now).await?;
+    let date = date.map(day).transpose()?.unwrap_or_else(|| day_of(now));
+    let firings = look::timetable_of(&pool, date).await?;
+    if place.json {
+        json(&firings)?;
+        return Ok(End::Done);
+    }
+    if firings.is_empty() {
+        line(format!("no firing on {date}; firings are written 48 hours ahead"));
+    }
+    print_timetable(&firings);
+    Ok(End::Done)
+}
+
+/// Prints firings as a table.
+pub fn print_timetable(firings: &[FiringRow]) {
+    let rows: Vec<Vec<String>> = firings
+        .iter()
+        .map(|f| {
+            let word = f.outcome.clone().unwrap_or_else(|| f.state.clone());
+            let why = f.reason.clone().or_else(|| f.waiting_for.as_ref().map(|w| format!("waiting for {w}")));
+            let moved = (f.due_at.to_jiff() != f.planned_at.to_jiff())
+                .then(|| format!("moved from {}", hm(f.planned_at)));
+            vec![
+                hm(f.due_at),
+                f.started_at.map(hm).unwrap_or_default(),
+                f.ended_at.map(hm).unwrap_or_default(),
+                f.batch_id.clone(),
+                outcome(&word),
+                f.run_id.map(|r| r.to_string()).unwrap_or_default(),
+                duration(f.seconds),
+                [Some(f.title.clone()), moved, why].into_iter().flatten().collect::<Vec<_>>().join(" · "),
+            ]
+        })
+        .collect();
+    table(&["DUE", "START", "END", "BATCH", "OUTCOME", "RUN", "TOOK", "TITLE"], &rows);
+}
+
+fn hm(at: jiff_sqlx::Timestamp) -> String {
+    at.to_jiff().to_zoned(yakin_engine::clock::tokyo()).strftime("%H:%M").to_string()
+}
+
+/// Open alerts.
+pub async fn alerts(place: &Place, all: bool) -> anyhow::Result<End> {
+    let alerts = look::alerts(&place.pool().await?, all).await?;
+    if place.json {
+        json(&alerts)?;
+        return Ok(End::Done);
+    }
+    if alerts.is_empty() {
+        line("no open alert");
+        return Ok(End::Done);
+    }
+    let rows: Vec<Vec<String>> = alerts
+        .iter()
+        .map(|a| {
+            let state = if a.resolved_at.is_some() { "resolved" } else { "open" };
+            vec![a.severity.clone(), a.rule.clone(), clock_text(a.opened_at.to_jiff()), state.to_owned(), a.message.clone()]
+        })
+        .collect();
+    table(&["SEVERITY", "RULE", "SINCE (TOKYO)", "STATE", "MESSAGE"], &rows);
+    Ok(End::Done)
+}
+
+/// The audit's newest lines.
+pub async fn audit(place: &Place, limit: i64) -> anyhow::Result<End> {
+    let acts = look::audit(&place.pool().await?, limit).await?;
+    if place.json {
+        json(&acts)?;
+        return Ok(End::Done);
+    }
+    let rows: Vec<Vec<String>> = acts
+        .iter()
+        .map(|a| {
+            vec![clock_text(a.real_time.to_jiff()), a.actor.clone(), a.action.clone(), a.subject.clone(), a.reason.clone()]
+        })
+        .collect();
+    table(&["WHEN (TOKYO)", "WHO", "WHAT", "SUBJECT", "WHY"], &rows);
+    Ok(End::Done)
+}

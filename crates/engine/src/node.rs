@@ -1,0 +1,165 @@
+//! A serving node: its loops, side by side, until it is told to stop.
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use sqlx::postgres::PgListener;
+use tokio_util::sync::CancellationToken;
+use tokio_util::task::TaskTracker;
+
+use crate::engine::Engine;
+use crate::queue::HEARTBEAT_SECONDS;
+use crate::spec::Queue;
+use crate::worker::pool::{Permits, work_queue};
+
+/// What a node does.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Roles {
+    pub plan: bool,
+    pub work: bool,
+}
+
+/// How a node is run.
+#[derive(Clone, Copy, Debug)]
+pub struct Options {
+    pub roles: Roles,
+    pub permits: Permits,
+    /// How long running attempts may take to end when the node stops.
+    pub drain: Duration,
+}
+
+/// A node that lost its planner or its claims for so long ends itself; its supervisor starts it afresh.
+const STUCK_SECONDS: f64 = 120.0;
+
+/// Runs the node until `stop`; then drains and leaves.
+pub async fn serve(engine: Arc<Engine>, options: Options, listen_url: &str, stop: CancellationToken) {
+    let tasks = TaskTracker::new();
+    if options.roles.plan {
+        tasks.spawn(plan_loop(engine.clone(), stop.clone()));
+        tasks.spawn(watch_loop(engine.clone(), stop.clone()));
+    }
+    let listening = CancellationToken::new();
+    if options.roles.work {
+        tokio::spawn(listen_loop(engine.clone(), listen_url.to_owned(), listening.clone()));
+        for queue in Queue::ALL {
+            let permits = options.permits.of(queue);
+            tasks.spawn(work_queue(engine.clone(), queue, permits, stop.clone(), options.drain));
+        }
+    }
+    let beating = CancellationToken::new();
+    let heart = tokio::spawn(heart_loop(engine.clone(), options.roles, beating.clone()));
+    tasks.close();
+    tasks.wait().await;
+    beating.cancel();
+    listening.cancel();
+    let _ = heart.await;
+    if let Err(error) = engine.leave().await {
+        tracing::warn!(%error, "the node could not say goodbye");
+    }
+}
+
+async fn plan_loop(engine: Arc<Engine>, stop: CancellationToken) {
+    while !stop.is_cancelled() {
+        let again = match engine.plan_step().await {
+            Ok(ended) => !ended.is_empty() || stepped(&engine).await,
+            Err(error) => {
+                tracing::error!(%error, "a planning step failed; the next one tries again");
+                false
+            }
+        };
+        if again {
+            continue;
+        }
+        tokio::select! {
+            () = engine.wake_planner.notified() => {}
+            () = tokio::time::sleep(engine.poll_every()) => {}
+            () = stop.cancelled() => {}
+        }
+    }
+}
+
+/// In virtual time: whether time jumped, so that the next step has something to do.
+async fn stepped(engine: &Engine) -> bool {
+    if !engine.clock.is_set() {
+        return false;
+    }
+    match engine.step_virtual_time().await {
+        Ok(next) => next.is_some(),
+        Err(error) => {
+            tracing::error!(%error, "stepping virtual time failed");
+            false
+        }
+    }
+}
+
+async fn watch_loop(engine: Arc<Engine>, stop: CancellationToken) {
+    let mut hourly = 0_u32;
+    while !stop.is_cancelled() {
+        if let Err(error) = engine.watch_step().await {
+            tracing::error!(%error, "watching failed; the next step tries again");
+        }
+        if hourly == 0 {
+            if let Err(error) = engine.ensure_partitions().await {
+                tracing::warn!(%error, "partitions could not be prepared; tried again in an hour");
+            }
+        }
+        hourly = (hourly + 1) % 720;
+        tokio::select! {
+            () = tokio::time::sleep(Duration::from_secs(5)) => {}
+            () = stop.cancelled() => {}
+        }
+    }
+}
+
+/// Heartbeats in real time, and the watchdog: a node whose loops hang while the database answers ends itself.
+async fn heart_loop(engine: Arc<Engine>, roles: Roles, stop: CancellationToken) {
+    while !stop.is_cancelled() {
+        match engine.heartbeat_step().await {
+            Ok(()) => {
+                let (planner, claims) = engine.silence();
+                let stuck = roles.plan && planner > STUCK_SECONDS || roles.work && claims > STUCK_SECONDS;
+                if stuck && engine.holding() == 0 {
+                    tracing::error!(planner, claims, "the node's loops are stuck while the database answers; ending");
+                    std::process::exit(70);
+                }
+            }
+            Err(error) => tracing::warn!(%error, "the heartbeat failed; leases run out in 30 s"),
+        }
+        tokio::select! {
+            () = tokio::time::sleep(Duration::from_secs(HEARTBEAT_SECONDS)) => {}
+            () = stop.cancelled() => {}
+        }
+    }
+}
+
+/// Wakes the work loops when jobs arrive. Any error rebuilds the listener; polling goes on meanwhile.
+async fn listen_loop(engine: Arc<Engine>, url: String, stop: CancellationToken) {
+    while !stop.is_cancelled() {
+        let listened = tokio::select! {
+            listened = listen(&engine, &url) => listened,
+            () = stop.cancelled() => return,
+        };
+        if let Err(error) = listened {
+            tracing::warn!(%error, "listening broke; polling until it is back");
+        }
+        tokio::select! {
+            () = tokio::time::sleep(Duration::from_secs(2)) => {}
+            () = stop.cancelled() => {}
+        }
+    }
+}
+
+async fn listen(engine: &Engine, url: &str) -> Result<(), sqlx::Error> {
+    let mut listener = PgListener::connect(url).await?;
+    listener.listen("yakin_jobs").await?;
+    loop {
+        // A dead connection shows no error by itself: after a quiet half minute the listener is made anew.
+        match tokio::time::timeout(Duration::from_secs(30), listener.recv()).await {
+            Ok(notified) => {
+                notified?;
+                engine.job_arrived.notify_waiters();
+            }
+            Err(_) => return Ok(()),
+        }
+    }
+}

