@@ -7,6 +7,7 @@ CREATE TABLE yakin.compatibility (
     oldest_binary integer NOT NULL
 );
 INSERT INTO yakin.compatibility (oldest_binary) VALUES (1);
+COMMENT ON TABLE yakin.compatibility IS '互換性: このデータベースで動いてよい最も古い版';
 GRANT SELECT ON yakin.compatibility TO yakin_engine;
 
 -- One row: the operators' big switch, and virtual schedule time where this database lives in it.
@@ -18,6 +19,7 @@ CREATE TABLE yakin.control (
     virtual_until timestamptz
 );
 INSERT INTO yakin.control DEFAULT VALUES;
+COMMENT ON TABLE yakin.control IS '全体の制御: 一斉停止と仮想時刻';
 COMMENT ON COLUMN yakin.control.virtual_now IS '仮想の予定時刻 (NULL = 実時刻)';
 GRANT SELECT, UPDATE ON yakin.control TO yakin_engine;
 

@@ -85,52 +85,58 @@ BEGIN
     RETURN cardinality(due);
 END $$;
 
--- Claims up to p_limit ready jobs of the batches this node knows, in fair turns between lanes.
+-- Claims up to p_limit ready jobs of the batches this node knows, in fair turns between lanes: each job taken moves
+-- its lane's turn on by 1000 / weight, and the lowest turns go first.
 CREATE FUNCTION yakin.claim(p_queue text, p_limit integer, p_node bigint, p_batches text[], p_lease_seconds integer)
     RETURNS SETOF yakin.jobs LANGUAGE plpgsql SET search_path = pg_catalog AS $$
 DECLARE
     locked bigint[];
-    taken bigint[];
+    taken bigint[] := '{}';
+    lanes_at_most integer := p_limit;
 BEGIN
-    locked := ARRAY(
-        SELECT l.tenant_id
-          FROM yakin.lanes l
-         WHERE l.queue = p_queue AND l.tenant_id IN (
-               SELECT c.tenant_id FROM yakin.lanes c
-                WHERE c.queue = p_queue AND c.next_id IS NOT NULL AND (c.cap IS NULL OR c.running < c.cap)
-                ORDER BY c.turn, c.tenant_id LIMIT p_limit)
-         ORDER BY l.tenant_id
-           FOR UPDATE SKIP LOCKED);
-    IF cardinality(locked) = 0 THEN RETURN; END IF;
-    -- A new statement, so a new snapshot: it sees every job whose insert held one of these lanes before us.
-    WITH lane AS (
-        SELECT l.tenant_id, l.next_priority, l.next_id,
-               least(ceil(p_limit * l.weight / sum(l.weight) OVER ())::integer,
-                     coalesce(l.cap - l.running, p_limit)) AS share
-          FROM yakin.lanes l
-         WHERE l.queue = p_queue AND l.tenant_id = ANY (locked) AND l.next_id IS NOT NULL
-    ), picked AS (
-        SELECT j.id
-          FROM lane CROSS JOIN LATERAL (
-               SELECT j.id, row_number() OVER () AS place FROM (
-                   SELECT j.id FROM yakin.jobs j
-                    WHERE j.queue = p_queue AND j.tenant_id = lane.tenant_id AND j.state = 'ready'
-                      AND (j.priority, j.id) >= (lane.next_priority, lane.next_id)
-                      AND j.batch_id = ANY (p_batches)
-                    ORDER BY j.priority, j.id
-                    LIMIT greatest(lane.share, 0)
-                      FOR UPDATE SKIP LOCKED) AS j) AS j
-         ORDER BY j.place
-         LIMIT p_limit
-    ), claimed AS (
-        UPDATE yakin.jobs j
-           SET state = 'running', attempt = j.attempt + 1, token = j.token + 1, node_id = p_node,
-               lease_until = clock_timestamp() + make_interval(secs => p_lease_seconds),
-               real_claimed = clock_timestamp()
-          FROM picked WHERE j.id = picked.id
-        RETURNING j.id
-    )
-    SELECT coalesce(array_agg(id), '{}') INTO taken FROM claimed;
+    LOOP
+        locked := ARRAY(
+            SELECT l.tenant_id
+              FROM yakin.lanes l
+             WHERE l.queue = p_queue AND l.tenant_id IN (
+                   SELECT c.tenant_id FROM yakin.lanes c
+                    WHERE c.queue = p_queue AND c.next_id IS NOT NULL AND (c.cap IS NULL OR c.running < c.cap)
+                    ORDER BY c.turn, c.tenant_id LIMIT lanes_at_most)
+             ORDER BY l.tenant_id
+               FOR UPDATE SKIP LOCKED);
+        -- A new statement, so a new snapshot: it sees every job whose insert held one of these lanes before us.
+        WITH lane AS (
+            SELECT l.tenant_id, l.next_priority, l.next_id, l.turn, l.weight,
+                   least(ceil(p_limit * l.weight / sum(l.weight) OVER ()::numeric)::integer,
+                         coalesce(l.cap - l.running, p_limit)) AS share
+              FROM yakin.lanes l
+             WHERE l.queue = p_queue AND l.tenant_id = ANY (locked) AND l.next_id IS NOT NULL
+        ), picked AS (
+            SELECT j.id
+              FROM lane CROSS JOIN LATERAL (
+                   SELECT j.id, row_number() OVER (ORDER BY j.priority, j.id) AS place FROM (
+                       SELECT j.priority, j.id FROM yakin.jobs j
+                        WHERE j.queue = p_queue AND j.tenant_id = lane.tenant_id AND j.state = 'ready'
+                          AND (j.priority, j.id) >= (lane.next_priority, lane.next_id)
+                          AND j.batch_id = ANY (p_batches)
+                        ORDER BY j.priority, j.id
+                        LIMIT greatest(lane.share, 0)
+                          FOR UPDATE SKIP LOCKED) AS j) AS j
+             ORDER BY lane.turn + (j.place - 1) * 1000 / lane.weight, lane.tenant_id
+             LIMIT p_limit
+        ), claimed AS (
+            UPDATE yakin.jobs j
+               SET state = 'running', attempt = j.attempt + 1, token = j.token + 1, node_id = p_node,
+                   lease_until = clock_timestamp() + make_interval(secs => p_lease_seconds),
+                   real_claimed = clock_timestamp()
+              FROM picked WHERE j.id = picked.id
+            RETURNING j.id
+        )
+        SELECT coalesce(array_agg(id), '{}') INTO taken FROM claimed;
+        EXIT WHEN cardinality(taken) > 0 OR lanes_at_most > p_limit;
+        -- The first lanes are locked, or hold only batches that this node does not know: look further, once.
+        lanes_at_most := p_limit + 1000;
+    END LOOP;
     UPDATE yakin.lanes l
        SET running = l.running + coalesce(served.jobs, 0),
            turn = l.turn + coalesce(served.jobs, 0) * 1000 / l.weight,
@@ -175,7 +181,7 @@ BEGIN
         RETURNING j.*
     ), again AS (
         UPDATE yakin.jobs j
-           SET state = 'scheduled', run_at = r.next_at, lease_until = NULL, node_id = NULL, tried = r.tried,
+           SET state = 'scheduled', run_at = r.next_at, lease_until = NULL, tried = r.tried,
                -- a lost worker may wake: its token must never match again
                token = j.token + 1,
                attempt = j.attempt - CASE r.outcome WHEN 'later' THEN 1 ELSE 0 END

@@ -1,4 +1,5 @@
-//! BATCH-301: everything a tenant took up on a day in one row, with the month's estimate and its quota alerts.
+//! BATCH-301: everything a tenant took up on a day in one row, with the month's estimate and its
+//! quota alerts.
 
 use std::sync::Arc;
 
@@ -225,6 +226,8 @@ async fn one_resource_is_refreshed_and_the_others_stay() {
         view(&w, DAY, &[("resource_type", resource)]).await;
         let seen = row(&w, a, DAY).await;
         assert_eq!(columns.map(|c| seen[c].as_i64().unwrap()), expected, "{resource}");
+        let listed = features(&w, a).await.as_array().map_or(0, Vec::len);
+        assert_eq!(listed as i64, expected[3], "{resource}");
     }
     w.sql("DELETE FROM app.feature_usage_logs WHERE feature_name = 'search'").await;
     view(&w, DAY, &[]).await;

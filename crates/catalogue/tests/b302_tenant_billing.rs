@@ -97,6 +97,26 @@ async fn calls(w: &World, tenant: i64, date: &str, calls: i64) {
     .await;
 }
 
+/// Records a missing day like another one.
+async fn restore(w: &World, tenant: i64, date: &str, like: &str) {
+    w.sql(&format!(
+        "INSERT INTO app.tenant_usage_daily SELECT (jsonb_populate_record(u, '{{\"usage_date\": \"{date}\"}}')).*
+           FROM app.tenant_usage_daily u WHERE tenant_id = {tenant} AND usage_date = '{like}'"
+    ))
+    .await;
+}
+
+/// BATCH-204's record of a day.
+async fn statistics(w: &World, tenant: i64, date: &str, calls: i64) {
+    w.sql(&format!(
+        "INSERT INTO app.usage_statistics (tenant_id, usage_date, calls, call_users, successful, client_errors,
+                server_errors, response_ms_sum, request_bytes, response_bytes, storage_bytes, files,
+                reports_generated, reports_completed, report_users, sessions, session_seconds, active_users, run_id)
+         VALUES ({tenant}, '{date}', {calls}, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 1)"
+    ))
+    .await;
+}
+
 /// A correction of a billed day, as BATCH-204 writes one.
 async fn correction(w: &World, tenant: i64, date: &str, revision: i32, calls: i64) {
     w.sql(&format!(
@@ -258,11 +278,7 @@ async fn a_missing_day_blocks_its_tenant_until_it_is_there() {
     let counters: i64 =
         w.one(&format!("SELECT count(*) FROM app.invoice_counters WHERE tenant_id = {acme}")).await;
     assert_eq!(counters, 0, "no number was consumed");
-    w.sql(&format!(
-        "INSERT INTO app.tenant_usage_daily SELECT (jsonb_populate_record(u, '{{\"usage_date\": \"2026-06-17\"}}')).*
-           FROM app.tenant_usage_daily u WHERE tenant_id = {acme} AND usage_date = '2026-06-18'"
-    ))
-    .await;
+    restore(&w, acme, "2026-06-17", "2026-06-18").await;
     let again = w.rerun_failed(seen.id).await;
     assert_eq!((again.outcome(), again.tenants_total), ("succeeded", 1));
     assert!(invoices(&w).await.starts_with("INV-202606-acme-0001 0 invoice issued 50000"));
@@ -273,6 +289,7 @@ async fn an_unblocked_tenant_is_billed_with_the_missing_day_as_zero_and_the_invo
     let w = world().await;
     let acme = tenant(&w, "acme").await;
     w.sql("DELETE FROM app.tenant_usage_daily WHERE usage_date = '2026-06-17'").await;
+    statistics(&w, acme, "2026-06-17", 100_001).await;
     let seen = run(&w, "2026-06-15").await;
     let again = Again::Tenants { ids: vec![acme], released: true };
     let id =
@@ -282,6 +299,13 @@ async fn an_unblocked_tenant_is_billed_with_the_missing_day_as_zero_and_the_invo
     assert_eq!(lines(&w, "INV-202606-acme-0001").await, "base 50000, note 0");
     let released: bool = w.one("SELECT (snapshot -> 'released')::boolean FROM app.invoices").await;
     assert!(released);
+
+    let state: String = w.one("SELECT state FROM app.usage_statistics").await;
+    assert_eq!(state, "provisional", "nothing of that day was billed");
+    restore(&w, acme, "2026-06-17", "2026-06-18").await;
+    calls(&w, acme, "2026-06-17", 100_001).await;
+    recalculate(&w, "2026-06-15", acme).await;
+    assert_eq!(lines(&w, "INV-202606-acme-0002").await, "api 120", "the day came after all");
 }
 
 #[tokio::test]
@@ -425,14 +449,8 @@ async fn two_nodes_at_the_same_month_issue_one_invoice() {
 async fn usage_that_is_being_recomputed_is_waited_for() {
     let w = world().await;
     let acme = tenant(&w, "acme").await;
-    w.sql(&format!(
-        "INSERT INTO app.usage_statistics (tenant_id, usage_date, calls, call_users, successful, client_errors,
-                server_errors, response_ms_sum, request_bytes, response_bytes, storage_bytes, files, reports_generated,
-                reports_completed, report_users, sessions, session_seconds, active_users, run_id)
-         VALUES ({acme}, '2026-06-29', 7, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 1),
-                ({acme}, '2026-07-01', 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 1)"
-    ))
-    .await;
+    statistics(&w, acme, "2026-06-29", 7).await;
+    statistics(&w, acme, "2026-07-01", 0).await;
     let seen = run(&w, "2026-06-15").await;
     assert_eq!(
         (w.tenant_seen(seen.id, acme).await.0.as_str(), invoices(&w).await.as_str()),

@@ -7,7 +7,9 @@ use clap::{Args, Parser, Subcommand};
 /// Yakin (夜勤), the night shift: runs every scheduled batch on time, once, per tenant, and keeps the proof.
 #[derive(Parser, Debug)]
 #[command(name = "yakin", version, max_term_width = 100, arg_required_else_help = true)]
-#[command(after_help = "Begin with:\n  yakin demo                a night over thirty tenants, on a private PostgreSQL\n  yakin timetable           what runs tonight, planned and actual\n  yakin doctor              checks configuration, database, rights and tools\n\nExit codes: 0 done · 1 failed · 2 usage or configuration · 3 partial")]
+#[command(
+    after_help = "Begin with:\n  yakin demo                a night over thirty tenants, on a private PostgreSQL\n  yakin timetable           what runs tonight, planned and actual\n  yakin doctor              checks configuration, database, rights and tools\n\nExit codes: 0 done · 1 failed · 2 usage or configuration · 3 partial"
+)]
 pub struct Arguments {
     /// Print JSON instead of tables.
     #[arg(long, global = true)]
@@ -35,7 +37,9 @@ pub enum Command {
     /// Lives one night of a 1st over thirty sample tenants, then keeps serving.
     Demo(Demo),
     /// Runs a node: plans, works, answers /metrics and /healthz.
-    #[command(after_help = "Examples:\n  yakin serve\n  yakin serve --roles work --listen 0.0.0.0:8640")]
+    #[command(
+        after_help = "Examples:\n  yakin serve\n  yakin serve --roles work --listen 0.0.0.0:8640"
+    )]
     Serve(Serve),
     /// Brings the database to this version's schema (safe to repeat, and for two at once).
     Migrate,
@@ -55,7 +59,9 @@ pub enum Command {
     /// Shows one batch: its specification, parameters and overrides.
     Show { batch: String },
     /// Overrides a batch's setting; all nodes take it at once. An empty value removes the override.
-    #[command(after_help = "Examples:\n  yakin set BATCH-302 timeout=7200 --reason 'month end is large'\n  yakin set BATCH-506 enabled=false --reason 'session store is being moved'\n  yakin set BATCH-506 schedule='20 * * * *' --reason 'spread the load'\n  yakin set BATCH-506 schedule= --reason 'back to the specification'")]
+    #[command(
+        after_help = "Examples:\n  yakin set BATCH-302 timeout=7200 --reason 'month end is large'\n  yakin set BATCH-506 enabled=false --reason 'session store is being moved'\n  yakin set BATCH-506 schedule='20 * * * *' --reason 'spread the load'\n  yakin set BATCH-506 schedule= --reason 'back to the specification'"
+    )]
     Set {
         batch: String,
         /// enabled, schedule, timeout, attempts, expected, severity
@@ -71,7 +77,9 @@ pub enum Command {
         date: Option<String>,
     },
     /// Runs a batch now, through the queue, and waits for its end.
-    #[command(after_help = "Examples:\n  yakin run BATCH-204 --date 2026-10-31\n  yakin run tenant-usage-aggregation --date 2026-10-01..2026-10-31\n  yakin run BATCH-302 --date 2026-10-01 --tenant aoba --dry-run\n  yakin run BATCH-006 --param batch_size=5000")]
+    #[command(
+        after_help = "Examples:\n  yakin run BATCH-204 --date 2026-10-31\n  yakin run tenant-usage-aggregation --date 2026-10-01..2026-10-31\n  yakin run BATCH-302 --date 2026-10-01 --tenant aoba --dry-run\n  yakin run BATCH-006 --param batch_size=5000"
+    )]
     Run(Run),
     /// Lists the newest runs.
     Runs {
@@ -96,7 +104,9 @@ pub enum Command {
         why: Why,
     },
     /// Approves a run that waits for a second person, or a held invoice.
-    #[command(after_help = "Examples:\n  yakin approve 118 --reason 'agreed with finance'\n  yakin approve INV-202610-aoba-0001 --reason 'new plan since October'")]
+    #[command(
+        after_help = "Examples:\n  yakin approve 118 --reason 'agreed with finance'\n  yakin approve INV-202610-aoba-0001 --reason 'new plan since October'"
+    )]
     Approve {
         #[arg(value_name = "RUN|INVOICE")]
         subject: String,
@@ -119,14 +129,18 @@ pub enum Command {
         why: Why,
     },
     /// Holds a firing: it does not start until released.
-    #[command(after_help = "Example:\n  yakin hold BATCH-302 '2026-12-01 02:00' --reason 'prices are being checked'")]
+    #[command(
+        after_help = "Example:\n  yakin hold BATCH-302 '2026-12-01 02:00' --reason 'prices are being checked'"
+    )]
     Hold(Firing),
     /// Releases a held firing; if its time has passed it starts now.
     Release(Firing),
     /// Bypasses a firing: it never runs.
     Bypass(Firing),
     /// Moves a firing to another instant; it still runs once.
-    #[command(after_help = "Example:\n  yakin move BATCH-302 '2026-12-01 02:00' '2026-12-01 04:30' --reason 'after the import'")]
+    #[command(
+        after_help = "Example:\n  yakin move BATCH-302 '2026-12-01 02:00' '2026-12-01 04:30' --reason 'after the import'"
+    )]
     Move {
         batch: String,
         due: String,

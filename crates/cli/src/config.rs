@@ -54,7 +54,12 @@ pub struct Permits {
 impl Default for Permits {
     fn default() -> Permits {
         let usual = yakin_engine::worker::pool::Permits::default();
-        Permits { default: usual.default, heavy: usual.heavy, notify: usual.notify, monitor: usual.monitor }
+        Permits {
+            default: usual.default,
+            heavy: usual.heavy,
+            notify: usual.notify,
+            monitor: usual.monitor,
+        }
     }
 }
 
@@ -63,9 +68,16 @@ impl Config {
     pub fn read(file: Option<&Path>) -> Result<Config, ConfigError> {
         let path = file.map_or_else(|| PathBuf::from("yakin.toml"), Path::to_path_buf);
         if file.is_some() && !path.is_file() {
-            return Err(ConfigError(format!("{} is not there; copy yakin.example.toml", path.display())));
+            return Err(ConfigError(format!(
+                "{} is not there; copy yakin.example.toml",
+                path.display()
+            )));
         }
-        let environment = Env::prefixed("YAKIN_").only(&["database.url", "database.owner_url", "database.direct_url"]);
+        let environment = Env::prefixed("YAKIN_").only(&[
+            "database.url",
+            "database.owner_url",
+            "database.direct_url",
+        ]);
         let config: Config = Figment::new()
             .merge(Toml::file(&path))
             .merge(environment.split("__"))

@@ -15,7 +15,10 @@ use yakin_engine::clock::Clock;
 pub fn start(default: &str) {
     let filter = tracing_subscriber::EnvFilter::try_from_default_env()
         .unwrap_or_else(|_| tracing_subscriber::EnvFilter::new(default));
-    let _ = tracing_subscriber::fmt().with_env_filter(filter).event_format(Lines(Clock::real())).try_init();
+    let _ = tracing_subscriber::fmt()
+        .with_env_filter(filter)
+        .event_format(Lines(Clock::real()))
+        .try_init();
 }
 
 struct Lines(Clock);
@@ -25,7 +28,12 @@ where
     S: Subscriber + for<'a> LookupSpan<'a>,
     N: for<'a> FormatFields<'a> + 'static,
 {
-    fn format_event(&self, _: &FmtContext<'_, S, N>, mut writer: Writer<'_>, event: &Event<'_>) -> fmt::Result {
+    fn format_event(
+        &self,
+        _: &FmtContext<'_, S, N>,
+        mut writer: Writer<'_>,
+        event: &Event<'_>,
+    ) -> fmt::Result {
         let mut fields = Fields(Map::new());
         fields.0.insert("timestamp".into(), self.0.now().to_string().into());
         fields.0.insert("level".into(), event.metadata().level().as_str().to_lowercase().into());

@@ -103,7 +103,8 @@ pub fn cut(text: &str, width: usize) -> String {
 
 /// Colours text on a terminal that wants it.
 pub fn paint(text: &str, code: &str) -> String {
-    let wanted = std::io::stdout().is_terminal() && std::env::var_os("NO_COLOR").is_none_or(|v| v.is_empty());
+    let wanted = std::io::stdout().is_terminal()
+        && std::env::var_os("NO_COLOR").is_none_or(|v| v.is_empty());
     if wanted { format!("\u{1b}[{code}m{text}\u{1b}[0m") } else { text.to_owned() }
 }
 
@@ -159,6 +160,9 @@ mod tests {
 
     #[test]
     fn numbers_are_grouped() {
-        assert_eq!(["0", "999", "1000", "-1234567", "1234.50"].map(grouped), ["0", "999", "1,000", "-1,234,567", "1,234.50"]);
+        assert_eq!(
+            ["0", "999", "1000", "-1234567", "1234.50"].map(grouped),
+            ["0", "999", "1,000", "-1,234,567", "1,234.50"]
+        );
     }
 }

@@ -31,14 +31,25 @@ impl Place {
         match given {
             Some(url) => {
                 let owner_url = config.database.owner_url.clone().unwrap_or_else(|| url.clone());
-                Ok(Place { config, engine_url: url, owner_url, json: arguments.json, private: None })
+                Ok(Place {
+                    config,
+                    engine_url: url,
+                    owner_url,
+                    json: arguments.json,
+                    private: None,
+                })
             }
             None => Place::private(config, data_dir()?, arguments.json, true).await,
         }
     }
 
     /// A private PostgreSQL in `dir`.
-    pub async fn private(config: Config, dir: PathBuf, json: bool, migrate: bool) -> anyhow::Result<Place> {
+    pub async fn private(
+        config: Config,
+        dir: PathBuf,
+        json: bool,
+        migrate: bool,
+    ) -> anyhow::Result<Place> {
         let exe = std::env::current_exe().context("finding this program's own file")?;
         let private = PrivatePostgres::attach(&dir, &exe).await?;
         let place = Place {
@@ -99,9 +110,26 @@ pub fn registry() -> anyhow::Result<Registry> {
 pub fn act(reason: &str) -> anyhow::Result<Act> {
     let reason = reason.trim();
     if reason.is_empty() {
-        return Err(crate::output::UsageError("--reason is empty; say why, it stands in the audit".into()).into());
+        return Err(crate::output::UsageError(
+            "--reason is empty; say why, it stands in the audit".into(),
+        )
+        .into());
     }
     let named = |key: &str| std::env::var(key).ok().filter(|v| !v.trim().is_empty());
-    let actor = named("YAKIN_ACTOR").or_else(|| named("SUDO_USER")).or_else(|| named("USER")).or_else(|| named("LOGNAME"));
-    Ok(Act { actor: actor.unwrap_or_else(|| "unknown".to_owned()), reason: reason.to_owned() })
+    let actor = named("YAKIN_ACTOR")
+        .or_else(|| named("SUDO_USER"))
+        .or_else(|| named("USER"))
+        .or_else(|| named("LOGNAME"));
+    Ok(Act { actor: actor.unwrap_or_else(login_name), reason: reason.to_owned() })
+}
+
+/// The login name of this process by `/etc/passwd`, or its number.
+fn login_name() -> String {
+    let uid = rustix::process::getuid().as_raw().to_string();
+    let users = std::fs::read_to_string("/etc/passwd").unwrap_or_default();
+    let name = users
+        .lines()
+        .map(|l| l.split(':').collect::<Vec<_>>())
+        .find(|f| f.get(2) == Some(&uid.as_str()));
+    name.map_or_else(|| format!("uid {uid}"), |f| f[0].to_owned())
 }

@@ -155,6 +155,14 @@ fn a_contract_from_the_16th_of_june_pays_half_the_base() {
 }
 
 #[test]
+fn a_line_of_half_a_yen_is_rounded_up() {
+    let mut input = june();
+    input.plans[0].base_fee = 50_001.into();
+    input.contract.starts_on = date(2026, 6, 16); // 25,000.5
+    assert_eq!(amounts(&price(&input).unwrap(), Item::Base), yen(&[25_001]));
+}
+
+#[test]
 fn tax_is_rounded_down_once_on_the_sum() {
     let taxed = |amounts: &[i64]| {
         let line = |a: &i64| Line::single(Item::Base, String::new(), (*a).into(), dec("0.1"));
@@ -271,6 +279,9 @@ fn longer_cycles_pay_the_base_in_the_month_that_starts_one() {
         "15/31 of July, no August"
     );
 
+    let june_20 = Some(date(2026, 6, 20));
+    assert_eq!(quarterly(date(2026, 6, 1), june_20), yen(&[33_333]), "nothing ahead of its end");
+
     let mut annual = june();
     annual.payer.billing_cycle = Cycle::Annual;
     annual.contract.starts_on = date(2025, 6, 1);
@@ -319,6 +330,26 @@ fn percentages_stop_at_a_hundred_and_never_compound() {
     let priced = price(&input).unwrap();
     assert_eq!(amounts(&priced, Item::Discount), yen(&[-30_000, -20_000]));
     assert_eq!((priced.subtotal, priced.total), (0.into(), 0.into()));
+}
+
+#[test]
+fn an_item_given_away_leaves_the_others_to_pay() {
+    let mut input = june();
+    input.usage[0].api_calls = 103_500;
+    input.discounts = vec![
+        discount(1, DiscountKind::Percentage, &["base"], 60),
+        discount(2, DiscountKind::Percentage, &["base"], 60),
+    ];
+    assert_eq!(price(&input).unwrap().subtotal, 480.into());
+}
+
+#[test]
+fn two_halves_rounded_up_take_no_more_than_the_whole() {
+    let mut input = june();
+    input.plans[0].base_fee = 5.into();
+    let half = |id| discount(id, DiscountKind::Percentage, &["base"], 50);
+    input.discounts = vec![half(1), half(2)];
+    assert_eq!(amounts(&price(&input).unwrap(), Item::Discount), yen(&[-3, -2]));
 }
 
 #[test]

@@ -16,9 +16,10 @@ use crate::clock::Clock;
 use crate::error::{Doing, EngineError};
 use crate::outcome::Stop;
 use crate::queue::{Job, claim, heartbeat, rescue};
+use crate::record::advance::{self, Ending};
 use crate::record::alerts;
 use crate::record::metrics::Metrics;
-use crate::record::runs::{self, Ending};
+use crate::record::runs;
 use crate::registry::Registry;
 use crate::run::RunFacts;
 use crate::schedule::{planner, starter};
@@ -43,7 +44,8 @@ pub struct Engine {
     overrides: Mutex<HashMap<String, Vec<(String, String)>>>,
     began: Instant,
     planned_ms: AtomicI64,
-    claimed_ms: AtomicI64,
+    plan_looped_ms: AtomicI64,
+    claim_looped_ms: AtomicI64,
 }
 
 /// What a node provides to its batches, by type.
@@ -90,7 +92,7 @@ impl Engine {
         .await
         .doing(doing)?;
         let engine = Engine {
-            settler: Settler::start(pool.clone(), clock.clone()),
+            settler: Settler::start(pool.clone(), clock.clone(), node),
             resources: Resources::default(),
             pool,
             clock,
@@ -105,7 +107,8 @@ impl Engine {
             overrides: Mutex::default(),
             began: Instant::now(),
             planned_ms: AtomicI64::new(0),
-            claimed_ms: AtomicI64::new(0),
+            plan_looped_ms: AtomicI64::new(0),
+            claim_looped_ms: AtomicI64::new(0),
         };
         engine.read_overrides().await.doing(doing)?;
         engine.ensure_partitions().await.doing(doing)?;
@@ -133,7 +136,8 @@ impl Engine {
         self.read_overrides().await?;
         let now = self.clock.now();
         planner::plan(&self.pool, &self.registry, now).await?;
-        starter::start_due(&self.pool, &self.registry, now).await?;
+        let started = starter::start_due(&self.pool, &self.registry, now).await?;
+        started.ended.iter().for_each(|outcome| self.metrics.firing_ended(outcome));
         self.promote_step().await?;
         let ended = self.advance_step().await?;
         self.planned_ms.store(self.uptime_ms(), Ordering::Relaxed);
@@ -146,7 +150,7 @@ impl Engine {
 
     /// Moves open runs on; returns those that ended.
     pub async fn advance_step(&self) -> Result<Vec<Ending>, sqlx::Error> {
-        let ended = runs::advance(&self.pool, &self.registry, self.clock.now()).await?;
+        let ended = advance::advance(&self.pool, &self.registry, self.clock.now()).await?;
         for ending in &ended {
             self.metrics.run_ended(ending);
             tracing::info!(
@@ -168,7 +172,7 @@ impl Engine {
     /// Takes back the jobs of silent workers and evaluates the alert rules.
     pub async fn watch_step(&self) -> Result<(), sqlx::Error> {
         let now = self.clock.now();
-        let rescued = rescue::rescue(&self.pool, self.node, &self.registry, now).await?;
+        let rescued = rescue::rescue(&self.pool, &self.registry, now).await?;
         if rescued > 0 {
             tracing::warn!(jobs = rescued, "rescued jobs of a silent worker");
         }
@@ -316,14 +320,25 @@ impl Engine {
     }
 
     pub(crate) fn claim_loop_alive(&self) {
-        self.claimed_ms.store(self.uptime_ms(), Ordering::Relaxed);
+        self.claim_looped_ms.store(self.uptime_ms(), Ordering::Relaxed);
     }
 
-    /// Real seconds since the planner last finished a step, and since a claim loop last went round.
-    pub fn silence(&self) -> (f64, f64) {
-        let now = self.uptime_ms();
-        let since = |then: &AtomicI64| (now - then.load(Ordering::Relaxed)) as f64 / 1000.0;
-        (since(&self.planned_ms), since(&self.claimed_ms))
+    pub(crate) fn plan_loop_alive(&self) {
+        self.plan_looped_ms.store(self.uptime_ms(), Ordering::Relaxed);
+    }
+
+    /// Real seconds since the planner last finished a step: its health.
+    pub fn planner_behind(&self) -> f64 {
+        self.since(&self.planned_ms)
+    }
+
+    /// Real seconds since the planner's and the claims' loops last went round, well or not: the watchdog's measure.
+    pub(crate) fn loops_silent(&self) -> (f64, f64) {
+        (self.since(&self.plan_looped_ms), self.since(&self.claim_looped_ms))
+    }
+
+    fn since(&self, then: &AtomicI64) -> f64 {
+        (self.uptime_ms() - then.load(Ordering::Relaxed)) as f64 / 1000.0
     }
 
     /// How often an idle loop looks without being told.

@@ -28,11 +28,16 @@ pub struct Options {
     pub drain: Duration,
 }
 
-/// A node that lost its planner or its claims for so long ends itself; its supervisor starts it afresh.
+/// A node whose loops hang for so long ends itself; what supervises it (systemd) starts it afresh.
 const STUCK_SECONDS: f64 = 120.0;
 
 /// Runs the node until `stop`; then drains and leaves.
-pub async fn serve(engine: Arc<Engine>, options: Options, listen_url: &str, stop: CancellationToken) {
+pub async fn serve(
+    engine: Arc<Engine>,
+    options: Options,
+    listen_url: &str,
+    stop: CancellationToken,
+) {
     let tasks = TaskTracker::new();
     if options.roles.plan {
         tasks.spawn(plan_loop(engine.clone(), stop.clone()));
@@ -60,6 +65,7 @@ pub async fn serve(engine: Arc<Engine>, options: Options, listen_url: &str, stop
 
 async fn plan_loop(engine: Arc<Engine>, stop: CancellationToken) {
     while !stop.is_cancelled() {
+        engine.plan_loop_alive();
         let again = match engine.plan_step().await {
             Ok(ended) => !ended.is_empty() || stepped(&engine).await,
             Err(error) => {
@@ -98,10 +104,10 @@ async fn watch_loop(engine: Arc<Engine>, stop: CancellationToken) {
         if let Err(error) = engine.watch_step().await {
             tracing::error!(%error, "watching failed; the next step tries again");
         }
-        if hourly == 0 {
-            if let Err(error) = engine.ensure_partitions().await {
-                tracing::warn!(%error, "partitions could not be prepared; tried again in an hour");
-            }
+        if hourly == 0
+            && let Err(error) = engine.ensure_partitions().await
+        {
+            tracing::warn!(%error, "partitions could not be prepared; tried again in an hour");
         }
         hourly = (hourly + 1) % 720;
         tokio::select! {
@@ -116,10 +122,15 @@ async fn heart_loop(engine: Arc<Engine>, roles: Roles, stop: CancellationToken) 
     while !stop.is_cancelled() {
         match engine.heartbeat_step().await {
             Ok(()) => {
-                let (planner, claims) = engine.silence();
-                let stuck = roles.plan && planner > STUCK_SECONDS || roles.work && claims > STUCK_SECONDS;
+                let (planner, claims) = engine.loops_silent();
+                let stuck =
+                    roles.plan && planner > STUCK_SECONDS || roles.work && claims > STUCK_SECONDS;
                 if stuck && engine.holding() == 0 {
-                    tracing::error!(planner, claims, "the node's loops are stuck while the database answers; ending");
+                    tracing::error!(
+                        planner,
+                        claims,
+                        "the node's loops are stuck while the database answers; ending"
+                    );
                     std::process::exit(70);
                 }
             }

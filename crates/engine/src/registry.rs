@@ -126,7 +126,8 @@ impl Registry {
 
     /// The same catalogue with one batch alone: for a command that works on nothing else.
     pub fn only(&self, id: &str) -> Registry {
-        let by_id = self.by_id.iter().filter(|(k, _)| **k == id).map(|(k, b)| (*k, b.clone())).collect();
+        let by_id =
+            self.by_id.iter().filter(|(k, _)| **k == id).map(|(k, b)| (*k, b.clone())).collect();
         Registry { by_id: Arc::new(by_id) }
     }
 

@@ -71,7 +71,18 @@ impl Attempt {
         };
         let lines = Lines::new(spec, &facts, &job);
         let state = Mutex::default();
-        Attempt { pool, clock, spec, facts, job, lines, cost: Arc::default(), resources, role, state }
+        Attempt {
+            pool,
+            clock,
+            spec,
+            facts,
+            job,
+            lines,
+            cost: Arc::default(),
+            resources,
+            role,
+            state,
+        }
     }
 
     /// The run's number.
@@ -251,6 +262,19 @@ impl Attempt {
         Ok(())
     }
 
+    /// Goes on as the engine, where the fencing token still matches, and keeps the job's row until the commit.
+    async fn keep_hold(&self, tx: &mut Tx) -> Result<(), Stop> {
+        tx.become_engine().await?;
+        let held = sqlx::query(
+            "SELECT FROM yakin.jobs WHERE id = $1 AND token = $2 AND state = 'running' FOR UPDATE",
+        )
+        .bind(self.job.id)
+        .bind(self.job.token)
+        .fetch_optional(tx.inner()?)
+        .await?;
+        held.map(|_| ()).ok_or_else(lost)
+    }
+
     async fn insert_follow_ups(&self, tx: &mut Tx) -> Result<(), sqlx::Error> {
         let wanted = std::mem::take(&mut tx.follow_ups);
         let now = self.clock.now();
@@ -357,7 +381,8 @@ impl PlatformRun {
         .await
     }
 
-    /// Writes intermediate results into `staging`, also in a dry run; touching `app` is refused.
+    /// Writes intermediate results into `staging`, also in a dry run, where the fencing token still matches; touching
+    /// `app` is refused.
     pub async fn stage<T, F>(&self, work: F) -> Result<T, Stop>
     where
         F: AsyncFnOnce(&mut Tx) -> Result<T, Stop>,
@@ -378,6 +403,7 @@ impl PlatformRun {
         }
         match staged {
             Ok(value) => {
+                self.keep_hold(&mut tx).await?;
                 tx.commit().await?;
                 Ok(value)
             }

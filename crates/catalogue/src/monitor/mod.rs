@@ -7,4 +7,5 @@ use yakin_engine::registry::{AnyBatch, entry};
 mod b506_session_management;
 
 /// The block's list.
-pub const BATCHES: &[fn() -> Arc<dyn AnyBatch>] = &[entry::<b506_session_management::SessionManagement>];
+pub const BATCHES: &[fn() -> Arc<dyn AnyBatch>] =
+    &[entry::<b506_session_management::SessionManagement>];

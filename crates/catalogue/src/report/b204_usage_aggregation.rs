@@ -1,5 +1,5 @@
-//! BATCH-204 使用量集計バッチ: what each tenant did with the service on a day (calls, reports, sessions, files); the
-//! record on which limits, bills and KPIs rest.
+//! BATCH-204 使用量集計バッチ: what each tenant did with the service on a day (calls, reports, sessions,
+//! files); the record on which limits, bills and KPIs rest.
 
 use jiff::civil::Date;
 use jiff_sqlx::ToSqlx;
@@ -14,7 +14,8 @@ use yakin_engine::prelude::*;
 /// The follow-up that brings BATCH-301's row of a changed day up to date.
 const RECOMPUTE: &str = "recompute-301";
 
-/// Shares of failed tenants, and of change in their number from one day to the next, above which a run warns.
+/// Shares of failed tenants, and of change in their number from one day to the next, above which a
+/// run warns.
 const FAILED_PERCENT: usize = 3;
 const TENANTS_PERCENT: i64 = 10;
 /// How many tenants a warning names.
@@ -58,7 +59,7 @@ impl Batch for UsageAggregation {
             name: "force_recalc",
             kind: Kind::Bool,
             default: Some("false"),
-            help: "write the difference of billed days as a correction that the next invoice settles",
+            help: "write what billed days differ by as corrections, for the next invoice",
         }],
         approval: Approval::None,
         survives_database: false,
@@ -115,7 +116,8 @@ impl Batch for UsageAggregation {
 async fn recompute_later(tx: &mut Tx, tenant: i64, written: &[Date]) -> Result<usize, Stop> {
     let days: Vec<jiff_sqlx::Date> = written.iter().map(|day| day.to_sqlx()).collect();
     let viewed: Vec<jiff_sqlx::Date> = sqlx::query_scalar(
-        "SELECT usage_date FROM app.tenant_usage_daily WHERE tenant_id = $1 AND usage_date = ANY ($2) ORDER BY 1",
+        "SELECT usage_date FROM app.tenant_usage_daily
+          WHERE tenant_id = $1 AND usage_date = ANY ($2) ORDER BY usage_date",
     )
     .bind(tenant)
     .bind(days)
@@ -127,7 +129,8 @@ async fn recompute_later(tx: &mut Tx, tenant: i64, written: &[Date]) -> Result<u
     Ok(viewed.len())
 }
 
-/// Warns of what looks wrong although nothing failed: many failed tenants, their number jumped, a log was empty.
+/// Warns of what looks wrong although nothing failed: many failed tenants, their number jumped, a
+/// log was empty.
 async fn check(run: &PlatformRun, ended: &Ended) -> Result<(), Stop> {
     let day = run.period().start;
     let (tenants, before, calls, sessions, active): (i64, i64, i64, i64, i64) = run

@@ -7,4 +7,5 @@ use yakin_engine::registry::{AnyBatch, entry};
 mod b006_token_invalidation;
 
 /// The block's list.
-pub const BATCHES: &[fn() -> Arc<dyn AnyBatch>] = &[entry::<b006_token_invalidation::TokenInvalidation>];
+pub const BATCHES: &[fn() -> Arc<dyn AnyBatch>] =
+    &[entry::<b006_token_invalidation::TokenInvalidation>];

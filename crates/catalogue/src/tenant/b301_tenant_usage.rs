@@ -1,5 +1,5 @@
-//! BATCH-301 テナント使用量集計バッチ: one row per tenant and day of everything it took up, with the month's estimate so
-//! far and its quota alerts; built on BATCH-204's record of the day.
+//! BATCH-301 テナント使用量集計バッチ: one row per tenant and day of everything it took up, with the month's
+//! estimate so far and its quota alerts; built on BATCH-204's record of the day.
 
 use jiff_sqlx::ToSqlx;
 use serde::Deserialize;
@@ -57,7 +57,7 @@ impl Batch for TenantUsageAggregation {
                 name: "cost_floor",
                 kind: Kind::Int(0, 1_000_000_000_000),
                 default: Some("10000"),
-                help: "difference to the month before, in the tenant's currency, up to which costs are no anomaly",
+                help: "rise over the month before, in the tenant's currency, that is no anomaly yet",
             },
         ],
         approval: Approval::None,
@@ -88,7 +88,8 @@ impl Batch for TenantUsageAggregation {
         let (rows, without_estimate): (i64, i64) = run
             .read(async |tx| {
                 Ok(sqlx::query_as(
-                    "SELECT count(*), count(estimate_missing) FROM app.tenant_usage_daily WHERE usage_date = $1",
+                    "SELECT count(*), count(estimate_missing) FROM app.tenant_usage_daily
+                      WHERE usage_date = $1",
                 )
                 .bind(run.period().start.to_sqlx())
                 .fetch_one(tx)

@@ -8,4 +8,7 @@ mod b301_tenant_usage;
 mod b302_tenant_billing;
 
 /// The block's list.
-pub const BATCHES: &[fn() -> Arc<dyn AnyBatch>] = &[entry::<b301_tenant_usage::TenantUsageAggregation>, entry::<b302_tenant_billing::TenantBilling>];
+pub const BATCHES: &[fn() -> Arc<dyn AnyBatch>] = &[
+    entry::<b301_tenant_usage::TenantUsageAggregation>,
+    entry::<b302_tenant_billing::TenantBilling>,
+];

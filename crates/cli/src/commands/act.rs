@@ -16,22 +16,32 @@ pub async fn act(place: &Place, command: Command) -> anyhow::Result<End> {
     let id = |batch: &str| registry.find(batch).map(|b| b.spec().id).map_err(UsageError);
     let said = match command {
         Command::Set { batch, setting, why } => {
-            let (key, value) = setting
-                .split_once('=')
-                .ok_or_else(|| UsageError(format!("'{setting}' is no KEY=VALUE, such as timeout=7200")))?;
+            let (key, value) = setting.split_once('=').ok_or_else(|| {
+                UsageError(format!("'{setting}' is no KEY=VALUE, such as timeout=7200"))
+            })?;
             settings::set(&pool, &registry, &batch, key, value, &acting(&why.reason)?, now).await?;
-            format!("{} {key} is now {}", id(&batch)?, if value.is_empty() { "the specification's" } else { value })
+            format!(
+                "{} {key} is now {}",
+                id(&batch)?,
+                if value.is_empty() { "the specification's" } else { value }
+            )
         }
         Command::Hold(f) => {
             change(&pool, id(&f.batch)?, &f.due, firings::Change::Hold, &f.why.reason, now).await?;
-            format!("held; release it with `yakin release {} '{}' --reason …`", id(&f.batch)?, f.due)
+            format!(
+                "held; release it with `yakin release {} '{}' --reason …`",
+                id(&f.batch)?,
+                f.due
+            )
         }
         Command::Release(f) => {
-            change(&pool, id(&f.batch)?, &f.due, firings::Change::Release, &f.why.reason, now).await?;
+            change(&pool, id(&f.batch)?, &f.due, firings::Change::Release, &f.why.reason, now)
+                .await?;
             "released".to_owned()
         }
         Command::Bypass(f) => {
-            change(&pool, id(&f.batch)?, &f.due, firings::Change::Bypass, &f.why.reason, now).await?;
+            change(&pool, id(&f.batch)?, &f.due, firings::Change::Bypass, &f.why.reason, now)
+                .await?;
             "bypassed; it will not run".to_owned()
         }
         Command::Move { batch, due, to, why } => {
@@ -43,8 +53,12 @@ pub async fn act(place: &Place, command: Command) -> anyhow::Result<End> {
             runs::cancel(&pool, run, &acting(&why.reason)?, now).await?;
             format!("run {run} is told to stop; `yakin run-show {run}` shows how it ends")
         }
-        Command::Approve { subject, why } => decide(place, &pool, &subject, true, &why.reason, now).await?,
-        Command::Reject { subject, why } => decide(place, &pool, &subject, false, &why.reason, now).await?,
+        Command::Approve { subject, why } => {
+            decide(place, &pool, &subject, true, &why.reason, now).await?
+        }
+        Command::Reject { subject, why } => {
+            decide(place, &pool, &subject, false, &why.reason, now).await?
+        }
         Command::Pause { queue, why } => {
             switches::pause(&pool, &queue, true, &acting(&why.reason)?).await?;
             format!("queue {queue} is paused")
@@ -94,7 +108,10 @@ async fn decide(
     let act = acting(reason)?;
     if let Ok(run) = subject.parse::<i64>() {
         runs::approve(pool, run, agree, &act, now).await?;
-        return Ok(format!("run {run} is {}", if agree { "approved" } else { "rejected and cancelled" }));
+        return Ok(format!(
+            "run {run} is {}",
+            if agree { "approved" } else { "rejected and cancelled" }
+        ));
     }
     yakin_domain::billing::decide(pool, subject, agree, &act, now).await?;
     Ok(format!("invoice {subject} is {}", if agree { "released" } else { "void" }))

@@ -31,8 +31,13 @@ pub async fn dead(place: &Place, command: Dead) -> anyhow::Result<End> {
                 for letter in letters.iter().take(50) {
                     line(format!(
                         "{} · {} {} · tenant {} · run {} · {} attempts · {}",
-                        letter.id, letter.batch_id, letter.kind, letter.tenant_id,
-                        letter.run_id.unwrap_or_default(), letter.attempts, letter.cause
+                        letter.id,
+                        letter.batch_id,
+                        letter.kind,
+                        letter.tenant_id,
+                        letter.run_id.unwrap_or_default(),
+                        letter.attempts,
+                        letter.cause
                     ));
                     line(format!("    {}", letter.error));
                 }
@@ -41,7 +46,11 @@ pub async fn dead(place: &Place, command: Dead) -> anyhow::Result<End> {
         Dead::Requeue { which, why } => {
             let runs = dead::requeue(&pool, &registry()?, &which, &act(&why.reason)?, now).await?;
             let runs: Vec<String> = runs.iter().map(i64::to_string).collect();
-            line(if runs.is_empty() { "requeued".to_owned() } else { format!("requeued as run {}", runs.join(", ")) });
+            line(if runs.is_empty() {
+                "requeued".to_owned()
+            } else {
+                format!("requeued as run {}", runs.join(", "))
+            });
         }
         Dead::Discard { which, why } => {
             let n = dead::discard(&pool, &which, &act(&why.reason)?, now).await?;
@@ -64,7 +73,13 @@ fn groups(letters: &[DeadLetter]) {
         .iter()
         .map(|(group, letters)| {
             let first = letters[0];
-            vec![(*group).to_owned(), letters.len().to_string(), first.batch_id.clone(), first.cause.clone(), first.error.clone()]
+            vec![
+                (*group).to_owned(),
+                letters.len().to_string(),
+                first.batch_id.clone(),
+                first.cause.clone(),
+                first.error.clone(),
+            ]
         })
         .collect();
     table(&["GROUP", "JOBS", "BATCH", "CAUSE", "FIRST ERROR"], &rows);

@@ -28,7 +28,7 @@ use crate::place::{Place, data_dir, registry};
 
 /// Lives the night and tells of it; then serves on, unless told to end.
 pub async fn demo(arguments: &Arguments, demo: &Demo) -> anyhow::Result<End> {
-    crate::logging::start("error");
+    crate::logging::start("error,yakin::run=off");
     let began = Instant::now();
     let mut config = Config::read(arguments.config.as_deref())?;
     config.issuer.get_or_insert_with(sample_issuer);
@@ -84,15 +84,21 @@ fn sample_issuer() -> Issuer {
 
 /// The demo owns its database: an earlier night's is dropped.
 async fn start_clean(place: &Place) -> anyhow::Result<()> {
-    let mut owner = database::connect_as_login(&place.owner_url.replacen("/yakin?", "/postgres?", 1)).await?;
-    let lived: bool = sqlx::query_scalar("SELECT EXISTS (SELECT FROM pg_database WHERE datname = 'yakin')")
-        .fetch_one(&mut owner)
-        .await?;
+    let mut owner =
+        database::connect_as_login(&place.owner_url.replacen("/yakin?", "/postgres?", 1)).await?;
+    let lived: bool =
+        sqlx::query_scalar("SELECT EXISTS (SELECT FROM pg_database WHERE datname = 'yakin')")
+            .fetch_one(&mut owner)
+            .await?;
     owner.execute("DROP DATABASE IF EXISTS yakin WITH (FORCE)").await?;
     owner.execute("CREATE DATABASE yakin").await?;
     owner.close().await?;
     database::migrate(&place.owner_url).await?;
-    step(if lived { "starting clean: the database of an earlier demo was dropped" } else { "a fresh database" });
+    step(if lived {
+        "starting clean: the database of an earlier demo was dropped"
+    } else {
+        "a fresh database"
+    });
     Ok(())
 }
 
@@ -105,7 +111,10 @@ async fn sample(place: &Place, demo: &Demo, begin: Timestamp) -> anyhow::Result<
     connection.close().await?;
     step(&format!(
         "sample world: {} tenants, {} engineers, {} log rows ({:.0} s)",
-        report.tenants, grouped(report.engineers), grouped(report.log_rows), clock.elapsed().as_secs_f64()
+        report.tenants,
+        grouped(report.engineers),
+        grouped(report.log_rows),
+        clock.elapsed().as_secs_f64()
     ));
     Ok(report)
 }
@@ -114,10 +123,12 @@ async fn sample(place: &Place, demo: &Demo, begin: Timestamp) -> anyhow::Result<
 async fn back_fill(place: &Place, pool: &PgPool, first: Date) -> anyhow::Result<()> {
     let clock = Instant::now();
     let act = Act { actor: "demo".to_owned(), reason: "back-fill of the month before".to_owned() };
-    let days: Vec<Date> = Days::month_of(after(first, -1)).each().filter(|d| *d < after(first, -1)).collect();
+    let days: Vec<Date> =
+        Days::month_of(after(first, -1)).each().filter(|d| *d < after(first, -1)).collect();
     let registry = registry()?;
     let time = Clock::at(at(first, 1, 0)?);
-    let mut engine = Engine::join(pool.clone(), time.clone(), registry.clone(), "back-fill", &["work"]).await?;
+    let mut engine =
+        Engine::join(pool.clone(), time.clone(), registry.clone(), "back-fill", &["work"]).await?;
     super::serve::provide(&mut engine, &place.config);
     for (n, day) in days.iter().enumerate() {
         for batch in ["BATCH-204", "BATCH-301"] {
@@ -126,7 +137,12 @@ async fn back_fill(place: &Place, pool: &PgPool, first: Date) -> anyhow::Result<
             finish(&engine, run).await.with_context(|| format!("{batch} of {day}"))?;
         }
         if (n + 1) % 10 == 0 || n + 1 == days.len() {
-            step(&format!("back-filled 204 and 301: {} of {} days ({:.0} s)", n + 1, days.len(), clock.elapsed().as_secs_f64()));
+            step(&format!(
+                "back-filled 204 and 301: {} of {} days ({:.0} s)",
+                n + 1,
+                days.len(),
+                clock.elapsed().as_secs_f64()
+            ));
         }
     }
     engine.leave().await?;
@@ -146,11 +162,18 @@ async fn finish(engine: &Engine, run: i64) -> anyhow::Result<()> {
 }
 
 /// Lives from `begin` to `end` in stepped virtual time, with a node as `serve` runs it.
-async fn live(place: &Place, pool: &PgPool, begin: Timestamp, end: Timestamp) -> anyhow::Result<()> {
+async fn live(
+    place: &Place,
+    pool: &PgPool,
+    begin: Timestamp,
+    end: Timestamp,
+) -> anyhow::Result<()> {
     // the night begins with an empty plan: nothing was missed before
     let before = begin.checked_sub(1.second())?;
     set_virtual_time(pool, Some(before), Some(end)).await?;
-    let mut engine = Engine::join(pool.clone(), Clock::at(before), registry()?, "demo", &["plan", "work"]).await?;
+    let mut engine =
+        Engine::join(pool.clone(), Clock::at(before), registry()?, "demo", &["plan", "work"])
+            .await?;
     super::serve::provide(&mut engine, &place.config);
     let engine = Arc::new(engine);
     let stop = CancellationToken::new();
@@ -169,6 +192,7 @@ async fn live(place: &Place, pool: &PgPool, begin: Timestamp, end: Timestamp) ->
             "SELECT virtual_now >= virtual_until
                     AND NOT EXISTS (SELECT FROM yakin.jobs WHERE state IN ('ready', 'running'))
                     AND NOT EXISTS (SELECT FROM yakin.runs WHERE state = 'running')
+                    AND NOT EXISTS (SELECT FROM yakin.firings WHERE state = 'planned' AND due_at <= virtual_now)
                FROM yakin.control",
         )
         .fetch_one(pool)
@@ -186,7 +210,8 @@ async fn live(place: &Place, pool: &PgPool, begin: Timestamp, end: Timestamp) ->
 
 async fn serve_on(place: &Place) -> anyhow::Result<()> {
     let pool = place.working_pool().await?;
-    let mut engine = Engine::join(pool, Clock::real(), registry()?, "demo", &["plan", "work", "api"]).await?;
+    let mut engine =
+        Engine::join(pool, Clock::real(), registry()?, "demo", &["plan", "work", "api"]).await?;
     super::serve::provide(&mut engine, &place.config);
     let listen = std::env::var("YAKIN_LISTEN").unwrap_or_else(|_| LISTEN.to_owned());
     line(format!("Serving on real time at http://{listen} (/metrics, /healthz); Ctrl-C ends."));

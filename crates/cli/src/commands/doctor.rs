@@ -28,7 +28,13 @@ enum Standing {
 struct Checks(Vec<Check>);
 
 impl Checks {
-    fn add(&mut self, name: &'static str, standing: Standing, found: impl Into<String>, mend: impl Into<String>) {
+    fn add(
+        &mut self,
+        name: &'static str,
+        standing: Standing,
+        found: impl Into<String>,
+        mend: impl Into<String>,
+    ) {
         self.0.push(Check { name, standing, found: found.into(), mend: mend.into() });
     }
 }
@@ -42,10 +48,17 @@ pub async fn doctor(arguments: &Arguments) -> anyhow::Result<End> {
             issuer(&mut checks, &config);
             match Place::open(arguments).await {
                 Ok(place) => database(&mut checks, &place).await,
-                Err(error) => checks.add("database", Standing::Bad, format!("{error:#}"), "see the message"),
+                Err(error) => {
+                    checks.add("database", Standing::Bad, format!("{error:#}"), "see the message")
+                }
             }
         }
-        Err(error) => checks.add("configuration", Standing::Bad, error.to_string(), "compare with yakin.example.toml"),
+        Err(error) => checks.add(
+            "configuration",
+            Standing::Bad,
+            error.to_string(),
+            "compare with yakin.example.toml",
+        ),
     }
     catalogue(&mut checks);
     tool(&mut checks, "psql", "psql", "install postgresql-client", Standing::Warning).await;
@@ -86,27 +99,53 @@ async fn database(checks: &mut Checks, place: &Place) {
         Ok::<_, database::DatabaseError>(facts)
     };
     match reached.await {
-        Err(error) => return checks.add("database", Standing::Bad, error.to_string(), "see the message"),
+        Err(error) => {
+            return checks.add("database", Standing::Bad, error.to_string(), "see the message");
+        }
         Ok((version, superuser, drift, prepared)) => {
-            let major = version.split('.').next().and_then(|m| m.trim().parse::<i32>().ok()).unwrap_or(0);
+            let major =
+                version.split('.').next().and_then(|m| m.trim().parse::<i32>().ok()).unwrap_or(0);
             let old = major < OLDEST_POSTGRES;
             let standing = if old { Standing::Bad } else { Standing::Good };
-            checks.add("database", standing, format!("{whose}, PostgreSQL {version}"), "Yakin needs PostgreSQL 15 or newer");
+            checks.add(
+                "database",
+                standing,
+                format!("{whose}, PostgreSQL {version}"),
+                "Yakin needs PostgreSQL 15 or newer",
+            );
             if superuser {
-                checks.add("login", Standing::Warning, "the engine's login is a superuser",
-                           "log in as yakin_engine, or as a login that was granted yakin_engine");
+                checks.add(
+                    "login",
+                    Standing::Warning,
+                    "the engine's login is a superuser",
+                    "log in as yakin_engine, or as a login that was granted yakin_engine",
+                );
             }
             let clocks = if drift.abs() > 2.0 { Standing::Warning } else { Standing::Good };
-            checks.add("clocks", clocks, format!("this machine is {drift:.1} s from the database's"), "synchronise both with NTP");
+            checks.add(
+                "clocks",
+                clocks,
+                format!("this machine is {drift:.1} s from the database's"),
+                "synchronise both with NTP",
+            );
             if prepared > 0 {
-                checks.add("prepared", Standing::Warning, format!("{prepared} prepared transactions hold back vacuum"),
-                           "look at pg_prepared_xacts");
+                checks.add(
+                    "prepared",
+                    Standing::Warning,
+                    format!("{prepared} prepared transactions hold back vacuum"),
+                    "look at pg_prepared_xacts",
+                );
             }
         }
     }
     match place.pool().await {
         Ok(pool) => {
-            checks.add("schema", Standing::Good, "migrated, and this login may act as yakin_engine", "");
+            checks.add(
+                "schema",
+                Standing::Good,
+                "migrated, and this login may act as yakin_engine",
+                "",
+            );
             let counts: Result<(i64, i64, i64), _> = sqlx::query_as(
                 "SELECT (SELECT count(*) FROM yakin.nodes WHERE real_ended IS NULL
                             AND real_heartbeat > clock_timestamp() - interval '30 seconds'),
@@ -117,13 +156,24 @@ async fn database(checks: &mut Checks, place: &Place) {
             .await;
             if let Ok((nodes, dead, alerts)) = counts {
                 let standing = if nodes == 0 { Standing::Warning } else { Standing::Good };
-                checks.add("nodes", standing, format!("{nodes} alive"), "start one with `yakin serve`");
+                checks.add(
+                    "nodes",
+                    standing,
+                    format!("{nodes} alive"),
+                    "start one with `yakin serve`",
+                );
                 let waiting = if dead + alerts > 0 { Standing::Warning } else { Standing::Good };
-                checks.add("waiting", waiting, format!("{dead} dead letters, {alerts} open alerts"),
-                           "`yakin dead list`, `yakin alerts`");
+                checks.add(
+                    "waiting",
+                    waiting,
+                    format!("{dead} dead letters, {alerts} open alerts"),
+                    "`yakin dead list`, `yakin alerts`",
+                );
             }
         }
-        Err(error) => checks.add("schema", Standing::Bad, format!("{error:#}"), "run `yakin migrate`"),
+        Err(error) => {
+            checks.add("schema", Standing::Bad, format!("{error:#}"), "run `yakin migrate`")
+        }
     }
 }
 
@@ -140,14 +190,30 @@ async fn facts(connection: &mut PgConnection) -> Result<(String, bool, f64, i64)
 
 fn catalogue(checks: &mut Checks) {
     match registry() {
-        Ok(registry) => checks.add("catalogue", Standing::Good, format!("{} batches", registry.all().count()), ""),
+        Ok(registry) => checks.add(
+            "catalogue",
+            Standing::Good,
+            format!("{} batches", registry.all().count()),
+            "",
+        ),
         Err(error) => checks.add("catalogue", Standing::Bad, error.to_string(), "mend the spec"),
     }
 }
 
-async fn tool(checks: &mut Checks, name: &'static str, program: &str, mend: &str, otherwise: Standing) {
+async fn tool(
+    checks: &mut Checks,
+    name: &'static str,
+    program: &str,
+    mend: &str,
+    otherwise: Standing,
+) {
     match tokio::process::Command::new(program).arg("--version").output().await {
-        Ok(out) => checks.add(name, Standing::Good, String::from_utf8_lossy(&out.stdout).trim().to_owned(), ""),
+        Ok(out) => checks.add(
+            name,
+            Standing::Good,
+            String::from_utf8_lossy(&out.stdout).trim().to_owned(),
+            "",
+        ),
         Err(_) => checks.add(name, otherwise, format!("{program} is not installed"), mend),
     }
 }
@@ -159,8 +225,18 @@ fn disk(checks: &mut Checks) {
         Ok(disk) => {
             let free_gib = disk.f_bavail.saturating_mul(disk.f_frsize) / (1 << 30);
             let standing = if free_gib < 1 { Standing::Bad } else { Standing::Good };
-            checks.add("disk", standing, format!("{free_gib} GiB free at {}", dir.display()), "make room, or set YAKIN_DATA");
+            checks.add(
+                "disk",
+                standing,
+                format!("{free_gib} GiB free at {}", dir.display()),
+                "make room, or set YAKIN_DATA",
+            );
         }
-        Err(error) => checks.add("disk", Standing::Warning, error.to_string(), "set YAKIN_DATA to a folder that is there"),
+        Err(error) => checks.add(
+            "disk",
+            Standing::Warning,
+            error.to_string(),
+            "set YAKIN_DATA to a folder that is there",
+        ),
     }
 }

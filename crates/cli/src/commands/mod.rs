@@ -43,7 +43,9 @@ pub async fn dispatch(arguments: Arguments) -> anyhow::Result<End> {
         Command::Runs { batch, limit } => runs::runs(&place, batch.as_deref(), limit).await,
         Command::RunShow { run } => runs::show(&place, run).await,
         Command::Rerun { run, failed, reason } => run::rerun(&place, run, failed, &reason).await,
-        Command::Unblock { run, tenant, why } => run::unblock(&place, run, &tenant, &why.reason).await,
+        Command::Unblock { run, tenant, why } => {
+            run::unblock(&place, run, &tenant, &why.reason).await
+        }
         Command::Dead { act } => dead::dead(&place, act).await,
         Command::Alerts { all } => watch::alerts(&place, all).await,
         Command::Audit { limit } => watch::audit(&place, limit).await,

@@ -8,7 +8,11 @@ use crate::output::UsageError;
 
 /// `2026-11-01 02:00` in Tokyo, or an instant with its offset.
 pub fn instant(text: &str) -> Result<Timestamp, UsageError> {
-    let expected = || UsageError(format!("'{text}' is no instant; expected Tokyo time such as '2026-11-01 02:00'"));
+    let expected = || {
+        UsageError(format!(
+            "'{text}' is no instant; expected Tokyo time such as '2026-11-01 02:00'"
+        ))
+    };
     if let Ok(instant) = text.parse::<Timestamp>() {
         return Ok(instant);
     }
@@ -18,7 +22,9 @@ pub fn instant(text: &str) -> Result<Timestamp, UsageError> {
 
 /// A day.
 pub fn day(text: &str) -> Result<Date, UsageError> {
-    text.parse().map_err(|_| UsageError(format!("'{text}' is no date; expected YYYY-MM-DD such as 2026-10-31")))
+    text.parse().map_err(|_| {
+        UsageError(format!("'{text}' is no date; expected YYYY-MM-DD such as 2026-10-31"))
+    })
 }
 
 /// A day, or each day of `D..D`; at most 400.
@@ -30,7 +36,10 @@ pub fn days(text: &str) -> Result<Vec<Date>, UsageError> {
     }
     let range = yakin_engine::days::Days { start: from, end: yakin_engine::days::after(to, 1) };
     if range.count() > 400 {
-        return Err(UsageError(format!("the range {text} has {} days; at most 400 at once", range.count())));
+        return Err(UsageError(format!(
+            "the range {text} has {} days; at most 400 at once",
+            range.count()
+        )));
     }
     Ok(range.each().collect())
 }

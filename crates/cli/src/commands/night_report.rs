@@ -62,7 +62,12 @@ struct Waiting {
 }
 
 /// Gathers the night between two instants of schedule time.
-pub async fn summary(pool: &PgPool, begin: Timestamp, end: Timestamp, sample: &SampleReport) -> anyhow::Result<Summary> {
+pub async fn summary(
+    pool: &PgPool,
+    begin: Timestamp,
+    end: Timestamp,
+    sample: &SampleReport,
+) -> anyhow::Result<Summary> {
     use jiff_sqlx::ToSqlx;
     let batches = sqlx::query_as(include_str!("night_batches.sql"))
         .bind(begin.to_sqlx())
@@ -93,21 +98,35 @@ pub async fn summary(pool: &PgPool, begin: Timestamp, end: Timestamp, sample: &S
     tx.commit().await?;
     let mut purposes = Vec::new();
     if let Some((code, day)) = &sample.lacks_a_day {
-        purposes.push(format!("{code} lacks {day}: a row of its logs is impossible, and nothing is guessed"));
+        purposes.push(format!(
+            "{code} lacks {day}: a row of its logs is impossible, and nothing is guessed"
+        ));
     }
     if let Some(code) = &sample.fails {
         purposes.push(format!("{code} cannot be billed: its plan is in no price list"));
     }
-    let timetable = look::timetable(pool, begin, end).await?;
-    Ok(Summary { timetable, batches, invoices, held, waiting, alerts: look::alerts(pool, false).await?, purposes })
+    // the last minute included
+    let timetable =
+        look::timetable(pool, begin, end.checked_add(jiff::SignedDuration::from_mins(1))?).await?;
+    Ok(Summary {
+        timetable,
+        batches,
+        invoices,
+        held,
+        waiting,
+        alerts: look::alerts(pool, false).await?,
+        purposes,
+    })
 }
 
 async fn billing_runs(pool: &PgPool, begin: Timestamp) -> anyhow::Result<Vec<i64>> {
     use jiff_sqlx::ToSqlx;
-    Ok(sqlx::query_scalar("SELECT id FROM yakin.runs WHERE batch_id = 'BATCH-302' AND run_at >= $1 ORDER BY id")
-        .bind(begin.to_sqlx())
-        .fetch_all(pool)
-        .await?)
+    Ok(sqlx::query_scalar(
+        "SELECT id FROM yakin.runs WHERE batch_id = 'BATCH-302' AND run_at >= $1 ORDER BY id",
+    )
+    .bind(begin.to_sqlx())
+    .fetch_all(pool)
+    .await?)
 }
 
 /// Prints the night.
@@ -115,30 +134,36 @@ pub fn print(night: &Summary) {
     heading("The timetable, planned and actual");
     print_timetable(&night.timetable);
     heading("What each batch did");
-    let rows: Vec<Vec<String>> = night
-        .batches
-        .iter()
-        .map(|b| {
-            let counts: Vec<String> =
-                b.counts.as_object().into_iter().flatten().map(|(k, v)| format!("{k} {v}")).collect();
-            vec![
-                b.batch_id.clone(),
-                b.runs.to_string(),
-                b.done.to_string(),
-                b.blocked.to_string(),
-                b.failed.to_string(),
-                grouped(b.rows),
-                b.yen.map(grouped).unwrap_or_default(),
-                format!("{} {}", b.title, counts.join(", ")),
-            ]
-        })
-        .collect();
-    table(&["BATCH", "RUNS", "DONE", "BLOCKED", "FAILED", "ROWS", "YEN", "WHAT"], &rows);
+    for b in &night.batches {
+        let yen = b.yen.map(|y| format!(" · {} yen", grouped(y))).unwrap_or_default();
+        let tenants = match b.done + b.blocked + b.failed {
+            0 => String::new(),
+            _ => format!(" · tenants done {}, blocked {}, failed {}", b.done, b.blocked, b.failed),
+        };
+        line(format!("{}  {}", paint(&b.batch_id, "1"), b.title));
+        line(format!("  {}{tenants} · {} rows{yen}", plural(b.runs, "run"), grouped(b.rows)));
+        let counts = b.counts.as_object().into_iter().flatten();
+        let counts: Vec<String> = counts
+            .filter(|(_, v)| v.as_i64() != Some(0))
+            .map(|(k, v)| format!("{k} {}", grouped(v)))
+            .collect();
+        for part in counts.chunks(6) {
+            line(format!("  {}", part.join(" · ")));
+        }
+    }
     heading("Invoices");
     let rows: Vec<Vec<String>> = night
         .invoices
         .iter()
-        .map(|i| vec![i.currency.clone(), i.invoices.to_string(), grouped(i.subtotal), grouped(i.tax), grouped(i.total)])
+        .map(|i| {
+            vec![
+                i.currency.clone(),
+                i.invoices.to_string(),
+                grouped(i.subtotal),
+                grouped(i.tax),
+                grouped(i.total),
+            ]
+        })
         .collect();
     table(&["CURRENCY", "INVOICES", "SUBTOTAL", "TAX", "TOTAL"], &rows);
     people(night);
@@ -150,12 +175,26 @@ fn people(night: &Summary) {
         line(format!("(on purpose: {purpose})"));
     }
     for held in &night.held {
-        line(format!("held invoice {} of {}: {}", held.number, grouped(held.total), held.held_reason.as_deref().unwrap_or("")));
-        line(format!("    yakin approve {} --reason '…'     or     yakin reject {} --reason '…'", held.number, held.number));
+        line(format!(
+            "held invoice {} of {}: {}",
+            held.number,
+            grouped(held.total),
+            held.held_reason.as_deref().unwrap_or("")
+        ));
+        line(format!(
+            "    yakin approve {} --reason '…'     or     yakin reject {} --reason '…'",
+            held.number, held.number
+        ));
     }
     for row in &night.waiting {
         let who = row.code.clone().unwrap_or_else(|| row.tenant.to_string());
-        line(format!("{} run {}: {who} {}: {}", row.batch_id, row.run_id, row.state, row.reason.as_deref().unwrap_or("")));
+        line(format!(
+            "{} run {}: {who} {}: {}",
+            row.batch_id,
+            row.run_id,
+            row.state,
+            row.reason.as_deref().unwrap_or("")
+        ));
         line(format!("    after mending: yakin rerun {} --failed", row.run_id));
     }
     for alert in &night.alerts {
@@ -164,6 +203,10 @@ fn people(night: &Summary) {
     if night.held.is_empty() && night.waiting.is_empty() && night.alerts.is_empty() {
         line("nothing");
     }
+}
+
+fn plural(n: i64, what: &str) -> String {
+    format!("{} {what}{}", grouped(n), if n == 1 { "" } else { "s" })
 }
 
 fn heading(text: &str) {

@@ -34,7 +34,12 @@ pub async fn run(place: &Place, wanted: &Run) -> anyhow::Result<End> {
     let tenants = tenant::by_codes(&foreground.engine.pool, &wanted.tenant).await?;
     let mut end = End::Done;
     for date in dates {
-        let want = Wanted { date, tenants: tenants.clone(), params: params.clone(), dry_run: wanted.dry_run };
+        let want = Wanted {
+            date,
+            tenants: tenants.clone(),
+            params: params.clone(),
+            dry_run: wanted.dry_run,
+        };
         let started = foreground.start(&registry, spec.id, want, &act).await;
         let ended = match started {
             Ok(run) => foreground.follow(run).await,
@@ -58,7 +63,12 @@ pub async fn rerun(place: &Place, run: i64, failed: bool, reason: &str) -> anyho
 }
 
 /// Releases blocked tenants of a run, on the record.
-pub async fn unblock(place: &Place, run: i64, tenants: &[String], reason: &str) -> anyhow::Result<End> {
+pub async fn unblock(
+    place: &Place,
+    run: i64,
+    tenants: &[String],
+    reason: &str,
+) -> anyhow::Result<End> {
     let ids = tenant::by_codes(&place.pool().await?, tenants).await?;
     again(place, run, Again::Tenants { ids, released: true }, &act(reason)?).await
 }
@@ -77,7 +87,8 @@ async fn again(place: &Place, run: i64, again: Again, act: &Act) -> anyhow::Resu
 }
 
 fn key_value(text: &str) -> Result<(String, String), UsageError> {
-    let (key, value) = text.split_once('=').ok_or_else(|| UsageError(format!("'{text}' is no KEY=VALUE")))?;
+    let (key, value) =
+        text.split_once('=').ok_or_else(|| UsageError(format!("'{text}' is no KEY=VALUE")))?;
     Ok((key.to_owned(), value.to_owned()))
 }
 
@@ -99,7 +110,12 @@ fn tell(place: &Place, run: &RunRow) -> anyhow::Result<End> {
         let dry = if run.dry_run { " (dry run)" } else { "" };
         line(format!(
             "run {}{period}: {}{dry} · tenants {}/{} · rows {}{yen} · {}",
-            run.id, outcome(word), run.tenants_done, run.tenants_total, grouped(run.rows_written), duration(run.seconds)
+            run.id,
+            outcome(word),
+            run.tenants_done,
+            run.tenants_total,
+            grouped(run.rows_written),
+            duration(run.seconds)
         ));
         if let Some(plan) = &run.plan {
             line(serde_json::to_string_pretty(plan)?);
@@ -121,7 +137,11 @@ pub struct Foreground {
 
 impl Foreground {
     /// Joins as a node that works this batch alone.
-    pub async fn join(place: &Place, registry: &Registry, batch: &str) -> anyhow::Result<Foreground> {
+    pub async fn join(
+        place: &Place,
+        registry: &Registry,
+        batch: &str,
+    ) -> anyhow::Result<Foreground> {
         let pool = place.working_pool().await?;
         let clock = place.clock(&pool).await?;
         let name = format!("foreground {}", std::process::id());
@@ -140,7 +160,13 @@ impl Foreground {
     }
 
     /// Starts a run.
-    pub async fn start(&self, registry: &Registry, batch: &str, want: Wanted, act: &Act) -> anyhow::Result<i64> {
+    pub async fn start(
+        &self,
+        registry: &Registry,
+        batch: &str,
+        want: Wanted,
+        act: &Act,
+    ) -> anyhow::Result<i64> {
         let now = self.engine.clock.now();
         Ok(runs::start(&self.engine.pool, registry, batch, want, "operator", act, now).await?)
     }
@@ -162,7 +188,10 @@ impl Foreground {
             let retry = progress.retry_at.map(|t| t.to_jiff());
             if let (Some(at), true) = (retry, self.engine.clock.is_set()) {
                 bar.finish_and_clear();
-                anyhow::bail!("run {run} tries again at {} of the database's virtual time", clock_text(at));
+                anyhow::bail!(
+                    "run {run} tries again at {} of the database's virtual time",
+                    clock_text(at)
+                );
             }
             if progress.waiting_for.as_deref().is_some_and(|w| w.starts_with("approval")) {
                 bar.finish_and_clear();

@@ -11,7 +11,8 @@ use crate::place::{Place, registry};
 /// Lists the newest runs.
 pub async fn runs(place: &Place, batch: Option<&str>, limit: i64) -> anyhow::Result<End> {
     let registry = registry()?;
-    let id = batch.map(|b| registry.find(b).map(|b| b.spec().id)).transpose().map_err(UsageError)?;
+    let id =
+        batch.map(|b| registry.find(b).map(|b| b.spec().id)).transpose().map_err(UsageError)?;
     let runs = look::runs(&place.pool().await?, id, limit).await?;
     if place.json {
         json(&runs)?;
@@ -55,14 +56,23 @@ pub async fn show(place: &Place, id: i64) -> anyhow::Result<End> {
         yakin_engine::tenant::all(&pool).await?.into_iter().map(|t| (t.id, t.code)).collect();
     line(format!("run {} · {} {} · {}", run.id, run.batch_id, run.title, standing(&run)));
     let period = run.days().map(|d| format!("period {d} · ")).unwrap_or_default();
-    line(format!("{period}{} by {} · at {}", run.trigger, run.requested_by, clock_text(run.run_at.to_jiff())));
+    line(format!(
+        "{period}{} by {} · at {}",
+        run.trigger,
+        run.requested_by,
+        clock_text(run.run_at.to_jiff())
+    ));
     if let Some(reason) = run.reason.as_ref().or(run.waiting_for.as_ref()) {
         line(format!("reason: {reason}"));
     }
     let yen = run.amount_yen.map(|y| format!(" · {} yen", grouped(y))).unwrap_or_default();
     line(format!(
         "tenants {} · done {} · blocked {} · failed {} · rows {}{yen} · took {}",
-        run.tenants_total, run.tenants_done, run.tenants_blocked, run.tenants_failed, grouped(run.rows_written),
+        run.tenants_total,
+        run.tenants_done,
+        run.tenants_blocked,
+        run.tenants_failed,
+        grouped(run.rows_written),
         duration(run.seconds)
     ));
     for (name, count) in run.counts.as_object().into_iter().flatten() {
@@ -79,11 +89,18 @@ pub async fn show(place: &Place, id: i64) -> anyhow::Result<End> {
         .iter()
         .take(50)
         .map(|t| {
-            let amount = t.amount.map(|a| format!("{} {}", grouped(a), t.currency.as_deref().unwrap_or("")));
+            let amount =
+                t.amount.map(|a| format!("{} {}", grouped(a), t.currency.as_deref().unwrap_or("")));
             let name = names.get(&t.tenant_id).cloned().unwrap_or_else(|| t.tenant_id.to_string());
             let state = if t.reused { "done (reused)".to_owned() } else { t.state.clone() };
-            vec![name, state, t.attempts.to_string(), t.rows_written.to_string(), amount.unwrap_or_default(),
-                 t.reason.clone().unwrap_or_default()]
+            vec![
+                name,
+                state,
+                t.attempts.to_string(),
+                t.rows_written.to_string(),
+                amount.unwrap_or_default(),
+                t.reason.clone().unwrap_or_default(),
+            ]
         })
         .collect();
     if !shown.is_empty() {
@@ -98,7 +115,12 @@ pub async fn show(place: &Place, id: i64) -> anyhow::Result<End> {
         for log in &logs {
             let who = names.get(&log.tenant_id).map(|n| format!(" {n}")).unwrap_or_default();
             let metadata = log.metadata.as_ref().map(|m| format!(" {m}")).unwrap_or_default();
-            let at = log.logged_at.to_jiff().to_zoned(yakin_engine::clock::tokyo()).strftime("%H:%M:%S").to_string();
+            let at = log
+                .logged_at
+                .to_jiff()
+                .to_zoned(yakin_engine::clock::tokyo())
+                .strftime("%H:%M:%S")
+                .to_string();
             line(cut(&format!("{at} {:<5}{who} {}{metadata}", log.level, log.message), 160));
         }
     }

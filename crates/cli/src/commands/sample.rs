@@ -11,7 +11,8 @@ use crate::place::Place;
 
 /// Generates the sample world, as of now.
 pub async fn sample(place: &Place, sample: &Sample) -> anyhow::Result<End> {
-    let mut spec = SampleSpec::new(sample.tenants, sample.engineers, sample.seed, Clock::real().now());
+    let mut spec =
+        SampleSpec::new(sample.tenants, sample.engineers, sample.seed, Clock::real().now());
     spec.days = sample.days;
     spec.with_faults = !sample.without_faults;
     if let Some(rows) = sample.log_rows {
@@ -31,7 +32,10 @@ pub async fn sample(place: &Place, sample: &Sample) -> anyhow::Result<End> {
     } else {
         line(format!(
             "{} tenants, {} users, {} engineers, {} log rows",
-            report.tenants, report.users, report.engineers, grouped(report.log_rows)
+            report.tenants,
+            report.users,
+            report.engineers,
+            grouped(report.log_rows)
         ));
         if let Some((code, day)) = &report.lacks_a_day {
             line(format!("on purpose: {code} lacks {day}"));

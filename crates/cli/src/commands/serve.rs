@@ -22,15 +22,22 @@ pub const LISTEN: &str = "127.0.0.1:8640";
 /// Runs a node.
 pub async fn serve(place: &Place, serve: &Serve) -> anyhow::Result<End> {
     crate::logging::start("info,sqlx=warn");
-    if let Some(unknown) = serve.roles.iter().find(|r| !["plan", "work", "api"].contains(&r.as_str())) {
-        return Err(UsageError(format!("unknown role '{unknown}'; roles are plan, work, api")).into());
+    if let Some(unknown) =
+        serve.roles.iter().find(|r| !["plan", "work", "api"].contains(&r.as_str()))
+    {
+        return Err(
+            UsageError(format!("unknown role '{unknown}'; roles are plan, work, api")).into()
+        );
     }
     let has = |role: &str| serve.roles.iter().any(|r| r == role);
     let pool = place.working_pool().await?;
     let clock = match &serve.r#virtual {
         Some(since) => {
             let since = super::night::instant(since)?;
-            let lives: bool = sqlx::query_scalar("SELECT virtual_now IS NOT NULL FROM yakin.control").fetch_one(&pool).await?;
+            let lives: bool =
+                sqlx::query_scalar("SELECT virtual_now IS NOT NULL FROM yakin.control")
+                    .fetch_one(&pool)
+                    .await?;
             if !lives {
                 set_virtual_time(&pool, Some(since), None).await?;
             }
@@ -50,7 +57,11 @@ pub async fn serve(place: &Place, serve: &Serve) -> anyhow::Result<End> {
         permits: permits(&place.config),
         drain: Duration::from_secs(60),
     };
-    let listen = serve.listen.clone().or_else(|| place.config.listen.clone()).unwrap_or_else(|| LISTEN.to_owned());
+    let listen = serve
+        .listen
+        .clone()
+        .or_else(|| place.config.listen.clone())
+        .unwrap_or_else(|| LISTEN.to_owned());
     let address = has("api").then_some(listen.as_str());
     run_node(Arc::new(engine), options, place.listen_url(), address, stop_signal()?).await?;
     Ok(End::Done)
@@ -79,9 +90,9 @@ pub async fn run_node(
 ) -> anyhow::Result<()> {
     let http = match address {
         Some(address) => {
-            let listener = tokio::net::TcpListener::bind(address)
-                .await
-                .with_context(|| format!("cannot listen on {address}; choose another with --listen or YAKIN_LISTEN"))?;
+            let listener = tokio::net::TcpListener::bind(address).await.with_context(|| {
+                format!("cannot listen on {address}; choose another with --listen or YAKIN_LISTEN")
+            })?;
             tracing::info!(address = %listener.local_addr()?, node = engine.node, "serving");
             Some(tokio::spawn(yakin_api::serve(listener, engine.clone(), stop.clone())))
         }
@@ -127,5 +138,6 @@ pub fn permits(config: &Config) -> Permits {
 }
 
 fn hostname() -> String {
-    std::fs::read_to_string("/proc/sys/kernel/hostname").map_or_else(|_| "node".to_owned(), |h| h.trim().to_owned())
+    std::fs::read_to_string("/proc/sys/kernel/hostname")
+        .map_or_else(|_| "node".to_owned(), |h| h.trim().to_owned())
 }

@@ -33,7 +33,10 @@ pub fn print_timetable(firings: &[FiringRow]) {
         .iter()
         .map(|f| {
             let word = f.outcome.clone().unwrap_or_else(|| f.state.clone());
-            let why = f.reason.clone().or_else(|| f.waiting_for.as_ref().map(|w| format!("waiting for {w}")));
+            let why = f
+                .reason
+                .clone()
+                .or_else(|| f.waiting_for.as_ref().map(|w| format!("waiting for {w}")));
             let moved = (f.due_at.to_jiff() != f.planned_at.to_jiff())
                 .then(|| format!("moved from {}", hm(f.planned_at)));
             vec![
@@ -44,7 +47,11 @@ pub fn print_timetable(firings: &[FiringRow]) {
                 outcome(&word),
                 f.run_id.map(|r| r.to_string()).unwrap_or_default(),
                 duration(f.seconds),
-                [Some(f.title.clone()), moved, why].into_iter().flatten().collect::<Vec<_>>().join(" · "),
+                [Some(f.title.clone()), moved, why]
+                    .into_iter()
+                    .flatten()
+                    .collect::<Vec<_>>()
+                    .join(" · "),
             ]
         })
         .collect();
@@ -70,7 +77,13 @@ pub async fn alerts(place: &Place, all: bool) -> anyhow::Result<End> {
         .iter()
         .map(|a| {
             let state = if a.resolved_at.is_some() { "resolved" } else { "open" };
-            vec![a.severity.clone(), a.rule.clone(), clock_text(a.opened_at.to_jiff()), state.to_owned(), a.message.clone()]
+            vec![
+                a.severity.clone(),
+                a.rule.clone(),
+                clock_text(a.opened_at.to_jiff()),
+                state.to_owned(),
+                a.message.clone(),
+            ]
         })
         .collect();
     table(&["SEVERITY", "RULE", "SINCE (TOKYO)", "STATE", "MESSAGE"], &rows);
@@ -87,7 +100,13 @@ pub async fn audit(place: &Place, limit: i64) -> anyhow::Result<End> {
     let rows: Vec<Vec<String>> = acts
         .iter()
         .map(|a| {
-            vec![clock_text(a.real_time.to_jiff()), a.actor.clone(), a.action.clone(), a.subject.clone(), a.reason.clone()]
+            vec![
+                clock_text(a.real_time.to_jiff()),
+                a.actor.clone(),
+                a.action.clone(),
+                a.subject.clone(),
+                a.reason.clone(),
+            ]
         })
         .collect();
     table(&["WHEN (TOKYO)", "WHO", "WHAT", "SUBJECT", "WHY"], &rows);

@@ -10,7 +10,13 @@ use yakin_engine::tx::Role;
 use super::hold::{Decided, reject, release};
 
 /// Releases (`agree`) or voids the held invoice of that number.
-pub async fn decide(pool: &PgPool, number: &str, agree: bool, act: &Act, at: Timestamp) -> Result<(), EngineError> {
+pub async fn decide(
+    pool: &PgPool,
+    number: &str,
+    agree: bool,
+    act: &Act,
+    at: Timestamp,
+) -> Result<(), EngineError> {
     let action = if agree { "approve" } else { "reject" };
     audited(pool, Role::Platform, act, action, number, async |tx| {
         let decided = if agree {
@@ -20,9 +26,9 @@ pub async fn decide(pool: &PgPool, number: &str, agree: bool, act: &Act, at: Tim
         };
         match decided.doing("deciding about an invoice")? {
             Decided::Done => Ok(()),
-            Decided::NotHeld => {
-                Err(EngineError::refused(format!("no held invoice '{number}'; expected a number such as INV-202610-aoba-0001")))
-            }
+            Decided::NotHeld => Err(EngineError::refused(format!(
+                "no held invoice '{number}'; expected a number such as INV-202610-aoba-0001"
+            ))),
         }
     })
     .await

@@ -27,7 +27,11 @@ impl TryFrom<Unchecked> for Issuer {
     type Error = String;
 
     fn try_from(given: Unchecked) -> Result<Issuer, String> {
-        for (key, value) in [("name", &given.name), ("address", &given.address), ("bank_account", &given.bank_account)] {
+        for (key, value) in [
+            ("name", &given.name),
+            ("address", &given.address),
+            ("bank_account", &given.bank_account),
+        ] {
             if value.trim().is_empty() {
                 return Err(format!("{key} is empty, expected text"));
             }

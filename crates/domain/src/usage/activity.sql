@@ -1,6 +1,6 @@
--- What the people of each tenant did between $1 and $2: API calls, sessions, and who was active (a call, a session or
--- a login). People are counted as bits, 64 to a row, and the percentile is looked for inside the one band of 64 ms that
--- holds it: small hash tables cost little more than a bare GROUP BY, where DISTINCT and a sort cost five times that.
+-- What the people of each tenant did between $1 and $2, in one snapshot: API calls, sessions, and who was active (a call,
+-- a session or a login). People are counted as bits, 64 to a row, and the percentile is looked for inside the one band of
+-- 64 ms that holds it: with small hash tables this costs two to three bare GROUP BYs; DISTINCT and a sort cost far more.
 WITH caller AS (
     SELECT tenant_id, user_id >> 6 AS block, bit_or(1::bigint << (user_id & 63)::integer) AS users, count(*) AS calls,
            count(*) FILTER (WHERE response_status BETWEEN 200 AND 399) AS successful,

@@ -1,5 +1,5 @@
-//! Quota and cost alerts: one per crossing. API and cost once a month and level; storage again after it had fallen five
-//! points below the level.
+//! Quota and cost alerts: one per crossing. API and cost once a month and level; storage again
+//! after it had fallen five points below the level.
 
 use jiff::ToSpan;
 use jiff::civil::Date;
@@ -14,49 +14,48 @@ struct Level {
     percent: i64,
     /// Who is told, comma-separated.
     audience: &'static str,
-    /// For people; takes the percentage and the day.
-    text: &'static str,
+    text: Text,
+}
+
+/// What people read, in the tenant's language; takes the percentage and the day.
+struct Text {
+    ja: &'static str,
+    en: &'static str,
+}
+
+const STORAGE: Text = Text {
+    ja: "ストレージが契約容量の %s %% に達しました (%s)",
+    en: "storage has reached %s %% of the contract (%s)",
+};
+const API: Text = Text {
+    ja: "今月の API 呼び出しが上限の %s %% に達しました (%s)",
+    en: "this month's API calls have reached %s %% of the limit (%s)",
+};
+const COST: Text = Text {
+    ja: "今月の見込額が前月同期の %s %% です (%s)",
+    en: "this month's estimated cost is %s %% of the same days a month earlier (%s)",
+};
+
+const fn level(
+    kind: &'static str,
+    level: &'static str,
+    percent: i64,
+    audience: &'static str,
+    text: Text,
+) -> Level {
+    Level { kind, level, percent, audience, text }
 }
 
 const LEVELS: [Level; 5] = [
-    Level {
-        kind: "storage",
-        level: "warning",
-        percent: 80,
-        audience: "tenant_admin",
-        text: "ストレージが契約容量の %s %% に達しました (%s)",
-    },
-    Level {
-        kind: "storage",
-        level: "critical",
-        percent: 95,
-        audience: "tenant_admin,operations",
-        text: "ストレージが契約容量の %s %% に達しました (%s)",
-    },
-    Level {
-        kind: "api",
-        level: "warning",
-        percent: 80,
-        audience: "tenant_admin",
-        text: "今月の API 呼び出しが上限の %s %% に達しました (%s)",
-    },
-    Level {
-        kind: "api",
-        level: "critical",
-        percent: 95,
-        audience: "tenant_admin,operations",
-        text: "今月の API 呼び出しが上限の %s %% に達しました (%s)",
-    },
-    Level {
-        kind: "cost",
-        level: "warning",
-        percent: 200,
-        audience: "tenant_admin,sales",
-        text: "今月の見込額が前月同期の %s %% です (%s)",
-    },
+    level("storage", "warning", 80, "tenant_admin", STORAGE),
+    level("storage", "critical", 95, "tenant_admin,operations", STORAGE),
+    level("api", "warning", 80, "tenant_admin", API),
+    level("api", "critical", 95, "tenant_admin,operations", API),
+    level("cost", "warning", 200, "tenant_admin,sales", COST),
 ];
 
-/// Raises what `day` crosses and re-arms what fell back; returns what was raised, as `storage warning`.
+/// Raises what `day` crosses and re-arms what fell back; returns what was raised, as `storage
+/// warning`.
 pub async fn raise(
     tx: &mut Tx,
     tenant: i64,
@@ -74,7 +73,8 @@ pub async fn raise(
         .bind(LEVELS.map(|l| l.level).as_slice())
         .bind(percents)
         .bind(LEVELS.map(|l| l.audience).as_slice())
-        .bind(LEVELS.map(|l| l.text).as_slice())
+        .bind(LEVELS.map(|l| l.text.ja).as_slice())
+        .bind(LEVELS.map(|l| l.text.en).as_slice())
         .fetch_all(&mut *tx)
         .await?)
 }

@@ -1,10 +1,12 @@
 -- Raises and re-arms the alerts of tenant $1 after day $2 of the month that began on $3; $4 is the same day a month
--- earlier, $5 the difference in money up to which costs are no anomaly. $6 to $10 are the levels: kind, level, percent,
--- audience (comma-separated) and text. Storage is a gauge: only the newest day says how it stands.
+-- earlier, $5 the difference in money up to which costs are no anomaly. $6 to $11 are the levels: kind, level, percent,
+-- audience (comma-separated), text in Japanese and in English. Only the newest day says how the storage, a gauge, stands.
 WITH level AS (
-    SELECT kind, level, threshold, string_to_array(audience, ',') AS audience, text
-      FROM unnest($6::text[], $7::text[], $8::numeric[], $9::text[], $10::text[])
-           AS each (kind, level, threshold, audience, text)
+    SELECT kind, level, threshold, string_to_array(audience, ',') AS audience,
+           CASE language WHEN 'en' THEN english ELSE japanese END AS text
+      FROM app.tenants, unnest($6::text[], $7::text[], $8::numeric[], $9::text[], $10::text[], $11::text[])
+                        AS each (kind, level, threshold, audience, japanese, english)
+     WHERE tenant_id = $1
 ), quota AS (
     -- no limit, or 0, is unlimited; several contracts add up
     SELECT CASE WHEN bool_and(coalesce(max_storage_gb, 0) > 0) THEN sum(max_storage_gb) * 1073741824 END AS bytes,

@@ -1,5 +1,6 @@
-//! What the month would cost a tenant so far: the price module's own figures for the contract's days up to and with a
-//! day, before tax, month by month whatever the billing cycle. Not computable: no amount, but the reason.
+//! What the month would cost a tenant so far: the price module's own figures for the contract's
+//! days up to and with a day, before tax, month by month whatever the billing cycle. Not
+//! computable: no amount, but the reason.
 
 use jiff::civil::Date;
 use jiff_sqlx::ToSqlx;
@@ -64,7 +65,8 @@ pub fn up_to(day: Date, loaded: &Loaded) -> Estimate {
     }
 }
 
-/// The same month as if the contract ended with `day` and were billed monthly, without what other months left open.
+/// The same month as if the contract ended with `day` and were billed monthly, without what other
+/// months left open.
 fn shortened(input: BillingInput, day: Date) -> BillingInput {
     let mut input = input.alone();
     input.contract.ends_on = Some(input.contract.ends_on.map_or(day, |last| last.min(day)));

@@ -1,6 +1,7 @@
-//! Usage: what each tenant did and took up on a day. BATCH-204 records the service (calls, reports, sessions, files),
-//! BATCH-301 the resource view built on it. Each source is read by one grouped pass over the day for all tenants
-//! (`staging`), then each tenant's rows are written as that tenant, only where they differ.
+//! Usage: what each tenant did and took up on a day. BATCH-204 records the service (calls, reports,
+//! sessions, files), BATCH-301 the resource view built on it. Each source is read by one grouped
+//! pass over the day for all tenants (`staging`), then each tenant's rows are written as that
+//! tenant, only where they differ.
 
 pub mod alerts;
 pub mod estimate;

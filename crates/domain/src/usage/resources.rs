@@ -1,5 +1,5 @@
-//! What a tenant took up on a day: BATCH-301's view, built on BATCH-204's record and on the storage, compute, network,
-//! feature and login logs.
+//! What a tenant took up on a day: BATCH-301's view, built on BATCH-204's record and on the
+//! storage, compute, network, feature and login logs.
 
 use jiff::civil::Date;
 use jiff_sqlx::ToSqlx;
@@ -22,8 +22,9 @@ pub const RECIPE: Recipe = Recipe {
         Source {
             name: "storage",
             sql: include_str!("storage.sql"),
-            nothing: r#"{"storage_bytes": 0, "storage_files": 0, "storage_owners": 0, "storage_document_bytes": 0,
-                "storage_image_bytes": 0, "storage_other_bytes": 0, "last_upload_at": null}"#,
+            nothing: r#"{"storage_bytes": 0, "storage_files": 0, "storage_owners": 0,
+                "storage_document_bytes": 0, "storage_image_bytes": 0, "storage_other_bytes": 0,
+                "last_upload_at": null}"#,
         },
         Source {
             name: "compute",
@@ -40,7 +41,8 @@ pub const RECIPE: Recipe = Recipe {
         Source {
             name: "features",
             sql: include_str!("features.sql"),
-            nothing: r#"{"feature_uses": 0, "feature_users": 0, "feature_seconds": 0, "features": []}"#,
+            nothing: r#"{"feature_uses": 0, "feature_users": 0, "feature_seconds": 0,
+                "features": []}"#,
         },
     ],
 };
@@ -113,8 +115,9 @@ impl TenantDay {
     }
 }
 
-/// Writes the day where it differs, then its estimate and its alerts. Blocked while BATCH-204 has no record of the day.
-/// A day without a row is written whole, whatever `resource` says; a billed day stays as it is.
+/// Writes the day where it differs, then its estimate and its alerts. Blocked while BATCH-204 has
+/// no record of the day. A day without a row is written whole, whatever `resource` says; a billed
+/// day stays as it is.
 pub async fn store(tx: &mut Tx, run: &TenantRun, day: &TenantDay, resource: Resource) -> Outcome {
     let TenantDay { tenant, day: date, .. } = *day;
     let service: Option<(String, bool)> = sqlx::query_as(include_str!("from_service.sql"))
@@ -144,7 +147,8 @@ pub async fn store(tx: &mut Tx, run: &TenantRun, day: &TenantDay, resource: Reso
 
 async fn recorded(tx: &mut Tx, tenant: i64, day: Date) -> Result<bool, Stop> {
     Ok(sqlx::query_scalar(
-        "SELECT EXISTS (SELECT FROM app.tenant_usage_daily WHERE tenant_id = $1 AND usage_date = $2)",
+        "SELECT EXISTS (SELECT FROM app.tenant_usage_daily
+                         WHERE tenant_id = $1 AND usage_date = $2)",
     )
     .bind(tenant)
     .bind(day.to_sqlx())

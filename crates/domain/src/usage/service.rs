@@ -20,9 +20,10 @@ pub const RECIPE: Recipe = Recipe {
         Source {
             name: "activity",
             sql: include_str!("activity.sql"),
-            nothing: r#"{"calls": 0, "call_users": 0, "successful": 0, "client_errors": 0, "server_errors": 0,
-                "response_ms_sum": 0, "response_ms_mean": null, "response_ms_p95": null, "response_ms_max": null,
-                "request_bytes": 0, "response_bytes": 0, "sessions": 0, "session_seconds": 0, "active_users": 0}"#,
+            nothing: r#"{"calls": 0, "call_users": 0, "successful": 0, "client_errors": 0,
+                "server_errors": 0, "response_ms_sum": 0, "response_ms_mean": null,
+                "response_ms_p95": null, "response_ms_max": null, "request_bytes": 0,
+                "response_bytes": 0, "sessions": 0, "session_seconds": 0, "active_users": 0}"#,
         },
         Source {
             name: "reports",
@@ -37,7 +38,8 @@ pub const RECIPE: Recipe = Recipe {
     ],
 };
 
-/// The days before `day` that a run at `now` looks at again, because late rows may still have come in.
+/// The days before `day` that a run at `now` looks at again, because late rows may still have come
+/// in.
 pub fn days_to_recheck(day: Date, now: Timestamp) -> Vec<Date> {
     let since = after(day_of(now), -1 - PROVISIONAL_DAYS);
     (1..=PROVISIONAL_DAYS)
@@ -74,8 +76,8 @@ pub struct Stored {
     pub finalized: u64,
 }
 
-/// Writes the staged days that differ. A billed day stays as it is: its difference is returned and, with `correct`,
-/// becomes a correction that a later invoice settles.
+/// Writes the staged days that differ. A billed day stays as it is: its difference is returned and,
+/// with `correct`, becomes a correction that a later invoice settles.
 pub async fn store(tx: &mut Tx, run: &TenantRun, correct: bool) -> Result<Stored, Stop> {
     let first_provisional = after(day_of(run.now()), -PROVISIONAL_DAYS).to_sqlx();
     let written: Vec<jiff_sqlx::Date> = sqlx::query_scalar(include_str!("service_store.sql"))

@@ -1,5 +1,5 @@
--- Writes the tenant's staged days of run $1 where a figure differs from what is recorded. A billed day never changes,
--- nor does one appear behind an invoice's back. A new row of a day before $2 is final at once. Returns the days written.
+-- Writes the tenant's staged days of run $1 where a figure differs from what is recorded, and returns them. A billed day
+-- never changes. A new row of a day before $2 is final at once.
 WITH day AS (
     SELECT tenant_id, usage_date, jsonb_object_agg(figure.key, figure.value) AS figures
       FROM staging.usage_figures, jsonb_each(figures) AS figure
@@ -15,10 +15,6 @@ SELECT day.tenant_id, day.usage_date, calls, call_users, successful, client_erro
        reports_generated, reports_completed, report_users, sessions, session_seconds, active_users,
        CASE WHEN day.usage_date < $2 THEN 'final' ELSE 'provisional' END, $1
   FROM day, jsonb_populate_record(NULL::app.usage_statistics, day.figures) AS fresh
- WHERE NOT EXISTS (SELECT FROM app.invoices JOIN app.contracts USING (tenant_id, contract_id)
-                    WHERE invoices.tenant_id = day.tenant_id AND billing_engine = 'saas' AND kind = 'invoice'
-                      AND state <> 'void' AND period_start <= day.usage_date AND period_end > day.usage_date
-                      AND starts_on <= day.usage_date AND (ends_on IS NULL OR ends_on >= day.usage_date))
  ORDER BY day.usage_date
     ON CONFLICT (tenant_id, usage_date) DO UPDATE SET
        (calls, call_users, successful, client_errors, server_errors, response_ms_sum, response_ms_mean,

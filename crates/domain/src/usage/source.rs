@@ -1,5 +1,6 @@
-//! A source of figures: one statement that reads a log (or the storage) for a day and groups it by tenant. The same
-//! statement serves all tenants at once (as the platform) and one tenant (as that tenant, behind row security).
+//! A source of figures: one statement that reads a log (or the storage) for a day and groups it by
+//! tenant. The same statement serves all tenants at once (as the platform) and one tenant (as that
+//! tenant, behind row security).
 
 use std::collections::HashSet;
 
@@ -8,8 +9,8 @@ use jiff_sqlx::ToSqlx;
 use yakin_engine::days::Days;
 use yakin_engine::prelude::*;
 
-/// A source: its name, its statement ($1 and $2: first instant and end of the day, $3: the day), and the figures (JSON)
-/// of a tenant that has no rows in it. Zero is not missing.
+/// A source: its name, its statement ($1 and $2: first instant and end of the day, $3: the day),
+/// and the figures (JSON) of a tenant that has no rows in it. Zero is not missing.
 #[derive(Clone, Copy, Debug)]
 pub struct Source {
     pub name: &'static str,
@@ -39,7 +40,8 @@ pub struct Strays {
 }
 
 impl Source {
-    /// Counts the day. All rows are fetched without a limit, since the server scans in parallel only then.
+    /// Counts the day. All rows are fetched without a limit, since the server scans in parallel
+    /// only then.
     pub async fn count(&self, tx: &mut Tx, day: Date) -> Result<Vec<Counted>, Stop> {
         let (start, end) = Days::one(day).instants();
         Ok(sqlx::query_as(self.sql)
@@ -50,7 +52,8 @@ impl Source {
             .await?)
     }
 
-    /// Checks that the tenants' rows, rows of others and rows without a tenant are together all rows of the source.
+    /// Checks that the tenants' rows, rows of others and rows without a tenant are together all
+    /// rows of the source.
     pub fn balance(&self, day: Date, counted: &[Counted], scope: &[i64]) -> Result<Strays, Stop> {
         let scope: HashSet<i64> = scope.iter().copied().collect();
         let (mut of_tenants, mut strays) = (0, Strays::default());
@@ -66,8 +69,8 @@ impl Source {
             Some(all) if all != sum => Err(Stop::give_up(
                 Cause::Data,
                 format!(
-                    "{} of {day} does not balance: {of_tenants} rows of tenants + {} without a tenant + {} of others, \
-                     but {all} rows in the source",
+                    "{} of {day} does not balance: {of_tenants} rows of tenants + {} without a \
+                     tenant + {} of others, but {all} rows in the source",
                     self.name, strays.without_tenant, strays.of_others
                 ),
             )),
@@ -76,7 +79,8 @@ impl Source {
     }
 }
 
-/// Gives up when a value cannot be: it is not to be summed into somebody's bill. What was recorded before stays.
+/// Gives up when a value cannot be: it is not to be summed into somebody's bill. What was recorded
+/// before stays.
 pub fn refuse_impossible(day: Date, impossible: Option<&str>) -> Result<(), Stop> {
     match impossible {
         Some(value) => {
@@ -110,7 +114,8 @@ mod tests {
     fn a_row_that_was_lost_on_the_way_fails_the_run() {
         let day = jiff::civil::date(2026, 10, 17);
         let stop = CALLS.balance(day, &[counted(0, 1, 9), counted(1, 7, 9)], &[1]).unwrap_err();
-        let text = "calls of 2026-10-17 does not balance: 7 rows of tenants + 1 without a tenant + 0 of others, but 9 rows in the source";
+        let text = "calls of 2026-10-17 does not balance: 7 rows of tenants + 1 without a tenant + \
+                    0 of others, but 9 rows in the source";
         assert_eq!(stop.message(), text);
     }
 }

@@ -1,4 +1,5 @@
-//! What a run's prepare counted, kept until its tenants have written it: one row per tenant, day and source.
+//! What a run's prepare counted, kept until its tenants have written it: one row per tenant, day
+//! and source.
 
 use jiff::civil::Date;
 use jiff_sqlx::ToSqlx;
@@ -8,14 +9,16 @@ use yakin_engine::prelude::*;
 
 use super::source::{Source, Strays, refuse_impossible};
 
-/// Sources of a day, and the statement that names the tenants it is counted for ($1 to $3 as in [`Source`]).
+/// Sources of a day, and the statement that names the tenants it is counted for ($1 to $3 as in
+/// [`Source`]).
 #[derive(Clone, Copy, Debug)]
 pub struct Recipe {
     pub scope: &'static str,
     pub sources: &'static [Source],
 }
 
-/// Counts `day` by the recipe and stages it for every tenant in scope. Reports rows that belong to none of them.
+/// Counts `day` by the recipe and stages it for every tenant in scope. Reports rows that belong to
+/// none of them.
 pub async fn stage(run: &PlatformRun, day: Date, recipe: Recipe) -> Result<Strays, Stop> {
     let scope = scope(run, day, recipe.scope).await?;
     let mut strays = Strays::default();
@@ -25,7 +28,8 @@ pub async fn stage(run: &PlatformRun, day: Date, recipe: Recipe) -> Result<Stray
         let stray = source.balance(day, &counted, &scope)?;
         if stray != Strays::default() {
             let (without, others) = (stray.without_tenant, stray.of_others);
-            let rows = json!({"source": source.name, "day": day.to_string(), "without": without, "others": others});
+            let rows = json!({"source": source.name, "day": day.to_string(),
+                              "without": without, "others": others});
             run.warn("rows without a tenant, or of one that is not counted", rows);
         }
         strays.without_tenant += stray.without_tenant;
@@ -78,7 +82,8 @@ pub async fn clear(run: &PlatformRun) -> Result<(), Stop> {
 pub async fn roster(run: &PlatformRun, day: Date) -> Result<Vec<i64>, Stop> {
     run.read(async |tx| {
         Ok(sqlx::query_scalar(
-            "SELECT DISTINCT tenant_id FROM staging.usage_figures WHERE run_id = $1 AND usage_date = $2 ORDER BY 1",
+            "SELECT DISTINCT tenant_id FROM staging.usage_figures
+              WHERE run_id = $1 AND usage_date = $2 ORDER BY tenant_id",
         )
         .bind(run.id())
         .bind(day.to_sqlx())
@@ -104,7 +109,8 @@ pub async fn of_tenant(run: &TenantRun) -> Result<Vec<Staged>, Stop> {
     let staged: Vec<Staged> = run
         .read(async |tx| {
             Ok(sqlx::query_as(
-                "SELECT usage_date, source, figures::text AS figures, impossible FROM staging.usage_figures
+                "SELECT usage_date, source, figures::text AS figures, impossible
+                   FROM staging.usage_figures
                   WHERE tenant_id = $1 AND run_id = $2 ORDER BY usage_date, source",
             )
             .bind(run.tenant())

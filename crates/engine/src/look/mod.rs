@@ -53,7 +53,11 @@ pub struct FiringRow {
 }
 
 /// The firings of a Tokyo day, or of any range of instants.
-pub async fn timetable(pool: &PgPool, from: Timestamp, until: Timestamp) -> Result<Vec<FiringRow>, EngineError> {
+pub async fn timetable(
+    pool: &PgPool,
+    from: Timestamp,
+    until: Timestamp,
+) -> Result<Vec<FiringRow>, EngineError> {
     sqlx::query_as(include_str!("timetable.sql"))
         .bind(from.to_sqlx())
         .bind(until.to_sqlx())
@@ -111,7 +115,11 @@ impl RunRow {
 }
 
 /// The newest runs, of one batch or all.
-pub async fn runs(pool: &PgPool, batch: Option<&str>, limit: i64) -> Result<Vec<RunRow>, EngineError> {
+pub async fn runs(
+    pool: &PgPool,
+    batch: Option<&str>,
+    limit: i64,
+) -> Result<Vec<RunRow>, EngineError> {
     sqlx::query_as(sqlx::AssertSqlSafe(format!(
         "{} WHERE ($1::text IS NULL OR r.batch_id = $1) ORDER BY r.id DESC LIMIT $2",
         include_str!("run.sql")
@@ -256,17 +264,30 @@ pub struct Progress {
 
 /// See [`Progress`].
 pub async fn progress(pool: &PgPool, run: i64) -> Result<Progress, EngineError> {
-    sqlx::query_as(include_str!("progress.sql")).bind(run).fetch_one(pool).await.doing("reading a run's progress")
+    sqlx::query_as(include_str!("progress.sql"))
+        .bind(run)
+        .fetch_one(pool)
+        .await
+        .doing("reading a run's progress")
 }
 
-fn instant<S: serde::Serializer>(value: &jiff_sqlx::Timestamp, serializer: S) -> Result<S::Ok, S::Error> {
+fn instant<S: serde::Serializer>(
+    value: &jiff_sqlx::Timestamp,
+    serializer: S,
+) -> Result<S::Ok, S::Error> {
     serializer.collect_str(&value.to_jiff())
 }
 
-fn instant_option<S: serde::Serializer>(value: &Option<jiff_sqlx::Timestamp>, serializer: S) -> Result<S::Ok, S::Error> {
+fn instant_option<S: serde::Serializer>(
+    value: &Option<jiff_sqlx::Timestamp>,
+    serializer: S,
+) -> Result<S::Ok, S::Error> {
     value.map(|t| t.to_jiff().to_string()).serialize(serializer)
 }
 
-fn date_option<S: serde::Serializer>(value: &Option<jiff_sqlx::Date>, serializer: S) -> Result<S::Ok, S::Error> {
+fn date_option<S: serde::Serializer>(
+    value: &Option<jiff_sqlx::Date>,
+    serializer: S,
+) -> Result<S::Ok, S::Error> {
     value.map(|d| d.to_jiff().to_string()).serialize(serializer)
 }

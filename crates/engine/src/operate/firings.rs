@@ -47,8 +47,9 @@ pub async fn change(
     let Some((planned_at, due_at, state)) = row else {
         let when = clock_text(due);
         return Err(EngineError::refused(format!(
-            "{batch} has no firing at {when}; `yakin timetable --date {}` shows them",
-            crate::days::day_of(due)
+            "{batch} has no firing at {when}; `yakin timetable --date {}` shows that day's (written {} hours ahead)",
+            crate::days::day_of(due),
+            crate::schedule::planner::AHEAD_HOURS
         )));
     };
     let (name, state_now, due_now, outcome, allowed) = match change {
@@ -66,13 +67,13 @@ pub async fn change(
             allowed.join(" or ")
         )));
     }
-    if let Change::Move(to) = change {
-        if to < now {
-            return Err(EngineError::refused(format!(
-                "cannot move to {}: that is past",
-                clock_text(to)
-            )));
-        }
+    if let Change::Move(to) = change
+        && to < now
+    {
+        return Err(EngineError::refused(format!(
+            "cannot move to {}: that is past",
+            clock_text(to)
+        )));
     }
     sqlx::query(
         "UPDATE yakin.firings SET state = $3, due_at = $4, outcome = $5, reason = $6,

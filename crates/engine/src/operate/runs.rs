@@ -7,7 +7,8 @@ use sqlx::postgres::PgPool;
 
 use crate::error::{Doing, EngineError};
 use crate::record::audit::{Act, record};
-use crate::record::runs::{self, NewRun, create, deadline_by_hand, try_start};
+use crate::record::runs::{self, NewRun, create, deadline_by_hand};
+use crate::record::start::try_start;
 use crate::registry::Registry;
 use crate::spec::{Overlap, Scope, Spec};
 use crate::tx::Tx;

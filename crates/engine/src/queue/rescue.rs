@@ -1,10 +1,11 @@
 //! Jobs of workers that fell silent: raise the token, terminate exactly their backends, then settle them as lost.
 
 use jiff::Timestamp;
+use sqlx::Executor;
 use sqlx::postgres::PgPool;
 
 use super::settle::{Settlement, settle};
-use super::{Job, LEASE_SECONDS, label};
+use super::{Job, LEASE_SECONDS, label, settling_label};
 use crate::outcome::{Cause, Stop};
 use crate::registry::Registry;
 use crate::tx::Tx;
@@ -12,33 +13,19 @@ use crate::tx::Tx;
 /// Rescues jobs whose lease ran out; returns how many went back to the queue or to the dead letters.
 pub async fn rescue(
     pool: &PgPool,
-    node: i64,
     registry: &Registry,
     now: Timestamp,
 ) -> Result<usize, sqlx::Error> {
-    let expired: Vec<(i64, i64)> = sqlx::query_as(
-        "SELECT id, token FROM yakin.jobs WHERE state = 'running' AND lease_until < clock_timestamp()
-          ORDER BY lease_until, id LIMIT 1000",
-    )
-    .fetch_all(pool)
-    .await?;
+    let expired = expired(pool, registry).await?;
     if expired.is_empty() {
         return Ok(0);
     }
     let raised: Vec<Job> = sqlx::query_as(include_str!("rescue_raise.sql"))
-        .bind(node)
         .bind(LEASE_SECONDS)
         .bind(registry.ids())
         .fetch_all(pool)
         .await?;
-    let labels: Vec<String> = expired.iter().map(|(id, token)| label(*id, *token)).collect();
-    // Also those not raised: their rows are locked by the silent transaction itself, which ends here.
-    sqlx::query(
-        "SELECT pg_terminate_backend(pid) FROM pg_stat_activity WHERE application_name = ANY ($1)",
-    )
-    .bind(labels)
-    .execute(pool)
-    .await?;
+    terminate(pool, &raised, &expired, registry).await?;
     let lost: Vec<Settlement> = raised
         .iter()
         .filter_map(|job| {
@@ -51,4 +38,47 @@ pub async fn rescue(
     let settled = settle(&mut tx, &lost, now).await?;
     tx.commit().await?;
     Ok(settled.len())
+}
+
+/// The attempts (job, token) of known batches whose lease ran out.
+async fn expired(pool: &PgPool, registry: &Registry) -> Result<Vec<(i64, i64)>, sqlx::Error> {
+    sqlx::query_as(
+        "SELECT id, token FROM yakin.jobs
+          WHERE state = 'running' AND lease_until < clock_timestamp() AND batch_id = ANY ($1)
+          ORDER BY lease_until, id LIMIT 1000",
+    )
+    .bind(registry.ids())
+    .fetch_all(pool)
+    .await
+}
+
+/// Ends the backends of exactly the attempts that were lost: those raised, and those that could not be raised because
+/// their own silent transaction holds the row. An attempt whose heartbeat came at the last instant is left alone.
+async fn terminate(
+    pool: &PgPool,
+    raised: &[Job],
+    expired: &[(i64, i64)],
+    registry: &Registry,
+) -> Result<(), sqlx::Error> {
+    let still = self::expired(pool, registry).await?;
+    let mut lost: Vec<String> = raised.iter().map(|job| label(job.id, job.token - 1)).collect();
+    lost.extend(expired.iter().filter(|e| still.contains(e)).map(|(id, token)| label(*id, *token)));
+    let silent: Vec<i64> = sqlx::query_scalar(
+        "SELECT id FROM yakin.nodes WHERE real_ended IS NULL
+            AND real_heartbeat < clock_timestamp() - make_interval(secs => $1) ORDER BY id DESC LIMIT 1000",
+    )
+    .bind(LEASE_SECONDS)
+    .fetch_all(pool)
+    .await?;
+    lost.extend(silent.into_iter().map(settling_label));
+    let mut tx = Tx::engine(pool).await?;
+    // backends belong to the login, which need not be the engine's role itself
+    tx.inner()?.execute("SET LOCAL ROLE NONE").await?;
+    sqlx::query(
+        "SELECT pg_terminate_backend(pid) FROM pg_stat_activity WHERE application_name = ANY ($1)",
+    )
+    .bind(lost)
+    .execute(tx.inner()?)
+    .await?;
+    tx.commit().await
 }

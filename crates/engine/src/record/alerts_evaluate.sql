@@ -3,18 +3,30 @@ WITH rule AS (
     SELECT name, severity, threshold FROM yakin.alert_rules WHERE enabled
 ), batch AS (
     SELECT id, slug, title, lower(spec ->> 'severity') AS severity, spec FROM yakin.batches
-), newest AS (
-    -- the newest ended run of each batch and period within the last 8 days
+), troubled AS (
+    -- runs of the last 8 days that failed somebody, and nobody has healed: no later whole run succeeded, and some
+    -- troubled tenant was not completed by a later run
     SELECT DISTINCT ON (r.batch_id, r.period_start) r.*
       FROM yakin.runs r
      WHERE r.state = 'ended' AND NOT r.dry_run AND r.ended_at > $1 - interval '8 days'
-     ORDER BY r.batch_id, r.period_start, r.id DESC
+       AND (r.outcome IN ('failed', 'partial') OR (r.outcome = 'skipped' AND r.reason LIKE 'needs%'))
+       AND NOT EXISTS (SELECT FROM yakin.runs later
+                        WHERE later.batch_id = r.batch_id AND later.id > r.id AND NOT later.dry_run
+                          AND later.period_start IS NOT DISTINCT FROM r.period_start
+                          AND later.outcome = 'succeeded' AND later.only_tenants IS NULL)
+       AND (r.period_start IS NULL
+            OR NOT EXISTS (SELECT FROM yakin.run_tenants t WHERE t.run_id = r.id AND t.state IN ('failed', 'blocked'))
+            OR EXISTS (SELECT FROM yakin.run_tenants t
+                        WHERE t.run_id = r.id AND t.state IN ('failed', 'blocked')
+                          AND NOT EXISTS (SELECT FROM yakin.completions c
+                                           WHERE (c.batch_id, c.tenant_id, c.period_start)
+                                               = (r.batch_id, t.tenant_id, r.period_start) AND c.run_id > r.id)))
+     ORDER BY r.batch_id, r.period_start, r.id
 ), condition AS (
     SELECT 'run_failed' AS rule, format('%s %s', r.batch_id, coalesce(r.period_start::text, '')) AS subject,
            r.batch_id, r.id AS run_id, format('run %s of %s %s %s: %s', r.id, r.batch_id, b.title, r.outcome,
                                               coalesce(r.reason, '')) AS message
-      FROM newest r JOIN batch b ON b.id = r.batch_id
-     WHERE r.outcome IN ('failed', 'partial') OR (r.outcome = 'skipped' AND r.reason LIKE 'needs%')
+      FROM troubled r JOIN batch b ON b.id = r.batch_id
     UNION ALL
     SELECT 'dead_letter', d.fingerprint, min(d.batch_id), min(d.run_id),
            format('%s dead letters of %s: %s', count(*), min(d.batch_id), min(d.error))

@@ -10,7 +10,7 @@ use prometheus_client::metrics::histogram::Histogram;
 use prometheus_client::registry::Registry;
 use sqlx::postgres::PgPool;
 
-use super::runs::Ending;
+use super::advance::Ending;
 
 #[derive(Clone, Debug, Hash, PartialEq, Eq, EncodeLabelSet)]
 struct JobLabels {
@@ -36,6 +36,7 @@ pub struct Metrics {
     totals: Family<JobLabels, Counter>,
     queue_size: Family<QueueLabels, Gauge>,
     runs: Family<OutcomeLabels, Counter>,
+    firings: Family<OutcomeLabels, Counter>,
     dead_letters: Gauge,
     open_alerts: Gauge,
 }
@@ -50,6 +51,7 @@ impl Metrics {
             totals: Family::default(),
             queue_size: Family::default(),
             runs: Family::default(),
+            firings: Family::default(),
             dead_letters: Gauge::default(),
             open_alerts: Gauge::default(),
         };
@@ -76,6 +78,11 @@ impl Metrics {
                 metrics.runs.clone(),
             );
             registry.register(
+                "yakin_firings",
+                "Firings that ended on this node, by outcome",
+                metrics.firings.clone(),
+            );
+            registry.register(
                 "yakin_dead_letters",
                 "Dead letters that wait for a person",
                 metrics.dead_letters.clone(),
@@ -96,9 +103,17 @@ impl Metrics {
         self.durations.get_or_create(&labels).observe(ending.seconds);
         self.totals.get_or_create(&labels).inc();
         self.runs.get_or_create(&OutcomeLabels { outcome: ending.outcome.clone() }).inc();
+        if ending.by_firing {
+            self.firing_ended(&ending.outcome);
+        }
     }
 
-    /// The text of `/metrics`, with gauges read from the database now.
+    /// A firing that ended: as its run did, or without one (skipped, missed).
+    pub(crate) fn firing_ended(&self, outcome: &str) {
+        self.firings.get_or_create(&OutcomeLabels { outcome: outcome.to_owned() }).inc();
+    }
+
+    /// The text of `/metrics` in the OpenMetrics format, with gauges read from the database now.
     pub async fn text(&self, pool: &PgPool) -> Result<String, sqlx::Error> {
         let sizes: Vec<(String, i64)> = sqlx::query_as(
             "SELECT q.name, count(j.id) FROM yakin.queues q LEFT JOIN yakin.jobs j ON j.queue = q.name
@@ -121,5 +136,42 @@ impl Metrics {
         let registry = self.registry.lock().unwrap_or_else(PoisonError::into_inner);
         encode(&mut text, &registry).map_err(|e| sqlx::Error::Protocol(e.to_string()))?;
         Ok(text)
+    }
+}
+
+/// OpenMetrics text in the classic format (version 0.0.4), which names a counter's family as its samples.
+pub fn classic(open_metrics: &str) -> String {
+    let mut counters: Vec<&str> = Vec::new();
+    for line in open_metrics.lines() {
+        let words: Vec<&str> = line.split(' ').collect();
+        if let ["#", "TYPE", family, "counter"] = words[..] {
+            counters.push(family);
+        }
+    }
+    let mut text = String::with_capacity(open_metrics.len());
+    for line in open_metrics.lines() {
+        let mut words = line.splitn(4, ' ');
+        let told = (words.next(), words.next(), words.next(), words.next());
+        match told {
+            (Some("#"), Some("EOF" | "UNIT"), ..) => continue,
+            (Some("#"), Some(what), Some(family), Some(rest)) if counters.contains(&family) => {
+                text.push_str(&format!("# {what} {family}_total {rest}"));
+            }
+            _ => text.push_str(line),
+        }
+        text.push('\n');
+    }
+    text
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn classic_text_names_counters_by_their_samples() {
+        let open = "# HELP a Some runs.\n# TYPE a counter\na_total{x=\"1\"} 2\n# TYPE b gauge\nb 1\n# EOF\n";
+        let wanted = "# HELP a_total Some runs.\n# TYPE a_total counter\na_total{x=\"1\"} 2\n# TYPE b gauge\nb 1\n";
+        assert_eq!(classic(open), wanted);
     }
 }

@@ -1,9 +1,12 @@
 //! The ledger: runs and their tenants, log lines, plans of dry runs, performance, alerts, audit.
 
+pub mod advance;
 pub mod alerts;
 pub mod audit;
 pub mod logs;
 pub mod metrics;
 pub mod performance;
 pub mod plan;
+pub(crate) mod roster;
 pub mod runs;
+pub mod start;

@@ -1,8 +1,10 @@
 -- Blocks the tenants for whom the needed batch is not complete. A tenant that stood in no run of a needed period is
--- not concerned, unless no run of that period has ended at all.
+-- not concerned, unless no run of that period for all tenants came as far as its tenants.
 WITH needed AS (
-    SELECT day, EXISTS (SELECT FROM yakin.runs r WHERE r.batch_id = $2 AND r.period_start = day AND NOT r.dry_run
-                           AND r.outcome IN ('succeeded', 'partial', 'failed')) AS has_run
+    SELECT day, EXISTS (SELECT FROM yakin.runs r
+                         WHERE r.batch_id = $2 AND r.period_start = day AND NOT r.dry_run AND r.only_tenants IS NULL
+                           AND (r.outcome IN ('succeeded', 'partial') OR r.state = 'ended' AND r.tenants_total > 0)
+                       ) AS has_run
       FROM unnest($3::date[]) AS day
 ), missing AS (
     SELECT t.tenant_id, min(n.day) AS first_day, count(*) AS days

@@ -1,5 +1,5 @@
 -- Open runs without unfinished jobs (follow-ups do not hold a run open), and runs that wait.
-SELECT r.id, r.batch_id, r.state
+SELECT r.id, r.batch_id
   FROM yakin.runs r
  WHERE r.state <> 'ended' AND r.batch_id = ANY ($1)
    AND (r.state = 'waiting'

@@ -108,30 +108,33 @@ async fn plan_batch(tx: &mut Tx, batch: &str, now: Timestamp) -> Result<u64, sql
     let ahead = AHEAD_HOURS.hours().minutes(GRAIN_MINUTES);
     let until = now.saturating_add(ahead).unwrap_or(Timestamp::MAX);
     let from = planned_until.map_or(now, |t| t.to_jiff());
-    let mut instants = Vec::new();
-    let mut last = from;
-    let mut whole = true;
-    while enabled {
-        match plan.next_after(last).filter(|t| *t <= until) {
-            Some(next) if instants.len() < AT_MOST => {
-                last = next;
-                instants.push(next.to_sqlx());
-            }
-            Some(_) => {
-                whole = false;
-                break;
-            }
-            None => break,
-        }
-    }
+    let (instants, planned) =
+        if enabled { instants(&plan, from, until) } else { (Vec::new(), until.max(from)) };
     let written = sqlx::query(include_str!("plan.sql"))
         .bind(batch)
         .bind(&instants)
-        .bind(if whole { until.max(from) } else { last }.to_sqlx())
+        .bind(planned.to_sqlx())
         .execute(tx.inner()?)
         .await?
         .rows_affected();
     Ok(written)
+}
+
+/// The instants after `from` up to `until`, at most [`AT_MOST`], and how far the plan then reaches.
+fn instants(
+    plan: &Plan,
+    from: Timestamp,
+    until: Timestamp,
+) -> (Vec<jiff_sqlx::Timestamp>, Timestamp) {
+    let (mut instants, mut last) = (Vec::new(), from);
+    while let Some(next) = plan.next_after(last).filter(|t| *t <= until) {
+        if instants.len() == AT_MOST {
+            return (instants, last);
+        }
+        last = next;
+        instants.push(next.to_sqlx());
+    }
+    (instants, until.max(from))
 }
 
 /// The instant until which a firing of `spec` due at `due` may start, and retries of it may be planned.

@@ -6,7 +6,8 @@ use sqlx::postgres::PgPool;
 
 use super::planner::{deadline, in_window, window_end};
 use crate::days::clock_text;
-use crate::record::runs::{NewRun, create, try_start};
+use crate::record::runs::{NewRun, create};
+use crate::record::start::try_start;
 use crate::registry::Registry;
 use crate::spec::{CatchUp, Overlap, Spec};
 use crate::tx::Tx;
@@ -22,12 +23,21 @@ enum Verdict {
     End { outcome: &'static str, reason: String },
 }
 
-/// Starts what is due; returns how many firings became runs.
+/// What became of due firings in one step.
+#[derive(Debug, Default, PartialEq, Eq)]
+pub struct Started {
+    /// How many became runs.
+    pub runs: usize,
+    /// Outcomes of those that ended without one: skipped or missed.
+    pub ended: Vec<&'static str>,
+}
+
+/// Starts what is due. A firing that cannot be started now is logged and tried again; the others go on.
 pub async fn start_due(
     pool: &PgPool,
     registry: &Registry,
     now: Timestamp,
-) -> Result<usize, sqlx::Error> {
+) -> Result<Started, sqlx::Error> {
     let due: Vec<(String, jiff_sqlx::Timestamp)> = sqlx::query_as(
         "SELECT f.batch_id, f.planned_at FROM yakin.firings f JOIN yakin.batches b ON b.id = f.batch_id
           WHERE f.state = 'planned' AND f.due_at <= $1 AND f.batch_id = ANY ($2) AND b.enabled
@@ -38,11 +48,16 @@ pub async fn start_due(
     .bind(registry.ids())
     .fetch_all(pool)
     .await?;
-    let mut started = 0;
+    let mut started = Started::default();
     for (batch, planned_at) in due {
         let Some(known) = registry.get(&batch) else { continue };
-        if start_one(pool, known.spec(), planned_at.to_jiff(), now).await? {
-            started += 1;
+        match start_one(pool, known.spec(), planned_at.to_jiff(), now).await {
+            Ok(Verdict::Start) => started.runs += 1,
+            Ok(Verdict::End { outcome, .. }) => started.ended.push(outcome),
+            Ok(Verdict::Wait) => {}
+            Err(error) => {
+                tracing::error!(%error, batch, "a firing could not be started; tried again")
+            }
         }
     }
     Ok(started)
@@ -53,7 +68,7 @@ async fn start_one(
     spec: &'static Spec,
     planned_at: Timestamp,
     now: Timestamp,
-) -> Result<bool, sqlx::Error> {
+) -> Result<Verdict, sqlx::Error> {
     let mut tx = Tx::engine(pool).await?;
     // one starter per batch at a time, so that two nodes cannot both see "no run is open"
     let mine: Option<jiff_sqlx::Timestamp> = sqlx::query_scalar(include_str!("take_firing.sql"))
@@ -63,13 +78,13 @@ async fn start_one(
         .await?;
     let Some(due_at) = mine.map(|t| t.to_jiff()) else {
         tx.rollback().await?;
-        return Ok(false);
+        return Ok(Verdict::Wait);
     };
     let verdict = judge(&mut tx, spec, planned_at, due_at, now).await?;
-    let started = match verdict {
+    match &verdict {
         Verdict::Wait => {
             tx.rollback().await?;
-            return Ok(false);
+            return Ok(verdict);
         }
         Verdict::End { outcome, reason } => {
             sqlx::query(
@@ -83,7 +98,6 @@ async fn start_one(
             .bind(now.to_sqlx())
             .execute(tx.inner()?)
             .await?;
-            false
         }
         Verdict::Start => {
             let run = create(
@@ -103,11 +117,10 @@ async fn start_one(
             .execute(tx.inner()?)
             .await?;
             try_start(&mut tx, spec, run, now).await?;
-            true
         }
-    };
+    }
     tx.commit().await?;
-    Ok(started)
+    Ok(verdict)
 }
 
 async fn judge(

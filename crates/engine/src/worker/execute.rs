@@ -13,7 +13,7 @@ use crate::outcome::{Cause, Done, Outcome, Stop};
 use crate::queue::settle::Settlement;
 use crate::queue::{Job, JobKind};
 use crate::record::logs::Level;
-use crate::record::runs;
+use crate::record::roster;
 use crate::registry::AnyBatch;
 use crate::run::{Attempt, PlatformRun, TenantRun};
 
@@ -126,7 +126,7 @@ async fn roster(engine: &Engine, batch: &Arc<dyn AnyBatch>, attempt: &Arc<Attemp
         .execute(tx.inner()?)
         .await?;
     let (total, blocked) =
-        runs::fan_out(&mut tx, batch.spec(), &attempt.facts, &tenants, now).await?;
+        roster::fan_out(&mut tx, batch.spec(), &attempt.facts, &tenants, now).await?;
     let done = Done::default();
     attempt.info("tenants in scope", json!({"tenants": total, "blocked": blocked}));
     attempt.complete(tx, &done).await?;

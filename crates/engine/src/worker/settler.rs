@@ -7,8 +7,9 @@ use tokio::sync::{mpsc, oneshot};
 
 use crate::clock::Clock;
 use crate::queue::settle::{Settlement, settle};
+use crate::queue::settling_label;
 use crate::run::Attempt;
-use crate::tx::Tx;
+use crate::tx::{Role, Tx};
 
 /// At most so many in one transaction.
 const BATCH: usize = 500;
@@ -31,12 +32,12 @@ impl std::fmt::Debug for Item {
 
 impl Settler {
     /// Starts the writing task; it ends when the last handle is dropped.
-    pub fn start(pool: PgPool, clock: Clock) -> Settler {
+    pub fn start(pool: PgPool, clock: Clock, node: i64) -> Settler {
         let (sender, mut receiver) = mpsc::channel::<Item>(BATCH);
         tokio::spawn(async move {
             let mut items = Vec::with_capacity(BATCH);
             while receiver.recv_many(&mut items, BATCH).await > 0 {
-                let settled = match write(&pool, &clock, &items).await {
+                let settled = match write(&pool, &clock, node, &items).await {
                     Ok(settled) => settled,
                     Err(error) => {
                         // the leases run out and the jobs are rescued: nothing is lost
@@ -60,9 +61,14 @@ impl Settler {
     }
 }
 
-async fn write(pool: &PgPool, clock: &Clock, items: &[Item]) -> Result<Vec<i64>, sqlx::Error> {
+async fn write(
+    pool: &PgPool,
+    clock: &Clock,
+    node: i64,
+    items: &[Item],
+) -> Result<Vec<i64>, sqlx::Error> {
     let settlements: Vec<Settlement> = items.iter().map(|i| i.settlement.clone()).collect();
-    let mut tx = Tx::engine(pool).await?;
+    let mut tx = Tx::begin(pool, Role::Engine, &settling_label(node), false).await?;
     let settled = settle(&mut tx, &settlements, clock.now()).await?;
     for attempt in items.iter().filter_map(|i| i.attempt.as_ref()) {
         attempt.lines.store(&mut tx).await?;

@@ -10,14 +10,8 @@ const NIGHTLY: Spec = Spec { schedule: cron("0 2 * * *"), ..global("T-CATCH") };
 idle!(Latest, NIGHTLY);
 idle!(Every, Spec { catch_up: CatchUp::Every, ..NIGHTLY });
 idle!(Never, Spec { catch_up: CatchUp::None, ..NIGHTLY });
-idle!(
-    Windowed,
-    Spec { schedule: cron("0 22 * * *"), window: window(23, 0, 4, 0), ..NIGHTLY }
-);
-idle!(
-    Minutely,
-    Spec { schedule: Schedule::Interval(60), ..global("T-MINUTELY") }
-);
+idle!(Windowed, Spec { schedule: cron("0 22 * * *"), window: window(23, 0, 4, 0), ..NIGHTLY });
+idle!(Minutely, Spec { schedule: Schedule::Interval(60), ..global("T-MINUTELY") });
 
 const AFTER_THREE_DAYS: &str = "2026-11-04T10:00:00+09:00";
 
@@ -141,7 +135,10 @@ async fn overlap_forbid_skips_the_firing_that_comes_while_a_run_is_open() {
     pass_seconds(&world, 60);
     world.engine.plan_step().await.unwrap();
     let (outcome, reason) = firing(&world, "T-FORBID", "2026-11-01T01:02:00+09:00").await;
-    assert_eq!((outcome.as_str(), reason.unwrap().as_str()), ("skipped", "overlap: run 1 is still open"));
+    assert_eq!(
+        (outcome.as_str(), reason.unwrap().as_str()),
+        ("skipped", "overlap: run 1 is still open")
+    );
     FORBID.open(1);
     working.await.unwrap();
     world.engine.plan_step().await.unwrap();
@@ -179,7 +176,8 @@ async fn over_days_with_gaps_every_firing_ends_in_exactly_one_outcome() {
     }
     world.settle().await;
     let now = world.clock.now();
-    let undecided = format!("SELECT count(*) FROM yakin.firings WHERE due_at <= '{now}' AND outcome IS NULL");
+    let undecided =
+        format!("SELECT count(*) FROM yakin.firings WHERE due_at <= '{now}' AND outcome IS NULL");
     assert_eq!(world.one::<i64>(&undecided).await, 0);
     let doubled = "SELECT count(*) FROM (SELECT run_id FROM yakin.firings WHERE run_id IS NOT NULL
                                          GROUP BY run_id HAVING count(*) > 1) AS d";

@@ -107,11 +107,7 @@ pub async fn node(world: &World, batches: Vec<Arc<dyn AnyBatch>>) -> Arc<Engine>
 }
 
 /// Another node with a clock of its own.
-pub async fn node_at(
-    world: &World,
-    clock: Clock,
-    batches: Vec<Arc<dyn AnyBatch>>,
-) -> Arc<Engine> {
+pub async fn node_at(world: &World, clock: Clock, batches: Vec<Arc<dyn AnyBatch>>) -> Arc<Engine> {
     let pool = world.database.engine_pool(8).await;
     let registry = Registry::new(batches).unwrap();
     let engine = Engine::join(pool, clock, registry, "second", &["plan", "work"]).await;

@@ -103,7 +103,7 @@ async fn two_nodes_that_start_the_same_firing_make_one_run() {
         );
         // both may have been in each other's way: the next step starts it
         let late = starter::start_due(&world.pool, &world.engine.registry, now).await.unwrap();
-        assert_eq!(one.unwrap() + other.unwrap() + late, 1);
+        assert_eq!(one.unwrap().runs + other.unwrap().runs + late.runs, 1);
         assert_eq!(world.one::<i64>("SELECT count(*) FROM yakin.runs").await, minute);
     }
     until(&world, "SELECT count(DISTINCT run_id) = 20 FROM yakin.firings").await;
@@ -187,7 +187,10 @@ async fn a_held_firing_starts_when_it_is_released_and_not_before() {
     world.settle().await;
     assert_eq!(firing(&world, "T-NIGHTLY", NIGHT).await.0, "succeeded");
     // the run still works for the day before the planned instant
-    assert_eq!(world.one::<String>("SELECT period_start::text FROM yakin.runs").await, "2026-10-31");
+    assert_eq!(
+        world.one::<String>("SELECT period_start::text FROM yakin.runs").await,
+        "2026-10-31"
+    );
 }
 
 #[tokio::test(flavor = "multi_thread")]
@@ -199,7 +202,8 @@ async fn a_bypassed_firing_never_runs_and_the_audit_says_why() {
     let bypassed = ("bypassed".to_owned(), Some("test".to_owned()));
     assert_eq!(firing(&world, "T-NIGHTLY", NIGHT).await, bypassed);
     assert_eq!(world.one::<i64>("SELECT count(*) FROM yakin.runs").await, 0);
-    let audit: String = world.one("SELECT actor || ' ' || action || ' ' || reason FROM yakin.audit").await;
+    let audit: String =
+        world.one("SELECT actor || ' ' || action || ' ' || reason FROM yakin.audit").await;
     assert_eq!(audit, "tester bypass test");
     let now = world.clock.now();
     let again = change(&world.pool, "T-NIGHTLY", instant(NIGHT), Change::Hold, &act(), now).await;
@@ -219,7 +223,10 @@ async fn a_moved_firing_runs_once_and_keeps_its_key_and_period() {
     world.settle().await;
     assert_eq!(firing(&world, "T-NIGHTLY", NIGHT).await.0, "succeeded");
     assert_eq!(world.one::<i64>("SELECT count(*) FROM yakin.runs").await, 1);
-    assert_eq!(world.one::<String>("SELECT period_start::text FROM yakin.runs").await, "2026-10-31");
+    assert_eq!(
+        world.one::<String>("SELECT period_start::text FROM yakin.runs").await,
+        "2026-10-31"
+    );
 }
 
 #[tokio::test(flavor = "multi_thread")]

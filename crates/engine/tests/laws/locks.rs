@@ -59,7 +59,8 @@ async fn a_run_waits_for_an_exclusive_lock_by_name_and_starts_after() {
     let working = work(&world);
     ALONE.wait(1).await;
     world.engine.plan_step().await.unwrap();
-    let waiting = format!("SELECT state || ': ' || waiting_for FROM yakin.runs WHERE id = {second}");
+    let waiting =
+        format!("SELECT state || ': ' || waiting_for FROM yakin.runs WHERE id = {second}");
     assert_eq!(world.one::<String>(&waiting).await, "waiting: lock db-maintenance");
     // all or nothing: while it waits for one it does not keep the other
     assert_eq!(held(&world).await, [format!("db-maintenance {first}")]);
@@ -84,7 +85,8 @@ async fn shared_holders_go_together_and_an_exclusive_one_waits_for_all_of_them()
     let writer = begin(&world, "T-WRITER", Wanted::default()).await;
     let working = work(&world);
     tokio::join!(READER.wait(1), FRIEND.wait(1));
-    let waits = format!("SELECT waiting_for = 'lock db-maintenance' FROM yakin.runs WHERE id = {writer}");
+    let waits =
+        format!("SELECT waiting_for = 'lock db-maintenance' FROM yakin.runs WHERE id = {writer}");
     READER.open(1);
     until(&world, "SELECT count(*) = 1 FROM yakin.jobs WHERE state = 'running'").await;
     world.engine.plan_step().await.unwrap();

@@ -82,7 +82,9 @@ const NIGHT: &str = "2026-11-01T02:00:00+09:00";
 
 async fn break_tenant(world: &World, tenant: i64, broken: bool) {
     let name = if broken { "broken" } else { "fine" };
-    world.sql(&format!("UPDATE app.tenants SET billing_name = '{name}' WHERE tenant_id = {tenant}")).await;
+    world
+        .sql(&format!("UPDATE app.tenants SET billing_name = '{name}' WHERE tenant_id = {tenant}"))
+        .await;
 }
 
 async fn waiting_for(world: &World) -> Option<String> {
@@ -102,7 +104,12 @@ async fn after_a_partial_run_of_what_is_needed_only_its_failed_tenants_are_block
     let blocked = ("blocked".to_owned(), Some("needs T-BASE of 2026-10-31".to_owned()));
     assert_eq!(world.tenant_seen(run, bad).await, blocked);
     assert_eq!(world.seen(run).await.outcome(), "partial");
-    assert_eq!(world.one::<i64>("SELECT count(*) FROM yakin.dead_letters WHERE batch_id = 'T-NEEDY'").await, 0);
+    assert_eq!(
+        world
+            .one::<i64>("SELECT count(*) FROM yakin.dead_letters WHERE batch_id = 'T-NEEDY'")
+            .await,
+        0
+    );
     // the way back: repair, rerun what failed, then what was blocked
     break_tenant(&world, bad, false).await;
     assert_eq!(world.rerun_failed(1).await.outcome(), "succeeded");
@@ -127,7 +134,9 @@ async fn a_missing_hard_need_is_waited_for_and_then_the_firing_is_skipped() {
     assert_eq!(outcome, "skipped");
     assert_eq!(reason.unwrap(), "needs: T-BASE of 2026-10-31 is not there after 30 minutes");
     world.engine.watch_step().await.unwrap();
-    let alert: String = world.one("SELECT rule || ' ' || severity FROM yakin.alerts WHERE batch_id = 'T-NEEDY'").await;
+    let alert: String = world
+        .one("SELECT rule || ' ' || severity FROM yakin.alerts WHERE batch_id = 'T-NEEDY'")
+        .await;
     assert_eq!(alert, "run_failed medium");
 }
 
@@ -147,9 +156,12 @@ async fn a_run_that_waits_for_its_need_starts_when_it_is_there_with_its_attempts
     assert_eq!(world.seen(base).await.outcome(), "succeeded");
     assert_eq!(firing(&world, "T-NEEDY", NIGHT).await.0, "succeeded");
     let run: i64 = world.one("SELECT id FROM yakin.runs WHERE batch_id = 'T-NEEDY'").await;
-    let attempts = format!("SELECT attempts FROM yakin.run_tenants WHERE run_id = {run} AND tenant_id = {tenant}");
+    let attempts = format!(
+        "SELECT attempts FROM yakin.run_tenants WHERE run_id = {run} AND tenant_id = {tenant}"
+    );
     assert_eq!(world.one::<i32>(&attempts).await, 1);
-    let now = "SELECT run_at = '2026-11-01T02:20:00+09:00' FROM yakin.runs WHERE batch_id = 'T-NEEDY'";
+    let now =
+        "SELECT run_at = '2026-11-01T02:20:00+09:00' FROM yakin.runs WHERE batch_id = 'T-NEEDY'";
     assert!(world.one::<bool>(now).await, "a run's now is when it really starts");
 }
 
@@ -158,7 +170,7 @@ async fn a_missing_soft_need_is_waited_for_and_then_the_run_goes_on_and_says_so(
     let world = World::new(vec![entry::<Base>(), entry::<Hopeful>()]).await;
     world.tenant("aoba").await;
     world.settle().await;
-    world.set_clock("2026-11-01T02:29:00+09:00");
+    world.set_clock(NIGHT);
     world.settle().await;
     world.set_clock("2026-11-01T02:30:00+09:00");
     world.settle().await;
@@ -171,6 +183,8 @@ async fn a_missing_soft_need_is_waited_for_and_then_the_run_goes_on_and_says_so(
 async fn a_hard_need_still_counts_when_a_soft_one_was_given_up() {
     let world = World::new(vec![entry::<Base>(), entry::<Daily>(), entry::<Both>()]).await;
     world.tenant("aoba").await;
+    world.settle().await;
+    world.set_clock(NIGHT);
     world.settle().await;
     world.set_clock("2026-11-01T02:10:00+09:00");
     world.settle().await;
@@ -218,7 +232,8 @@ async fn a_hard_need_on_a_disabled_or_unknown_batch_stops_the_nodes_start() {
 
 #[tokio::test(flavor = "multi_thread")]
 async fn a_month_of_needed_days_blocks_only_tenants_that_were_there_and_lack_one() {
-    let world = World::at("2026-10-01T01:00:00+09:00", vec![entry::<Daily>(), entry::<Monthly>()]).await;
+    let world =
+        World::at("2026-10-01T02:30:00+09:00", vec![entry::<Daily>(), entry::<Monthly>()]).await;
     let (whole, gap) = (world.tenant("whole").await, world.tenant("gap").await);
     let mut late = 0;
     for day in 1..=31 {
@@ -234,8 +249,13 @@ async fn a_month_of_needed_days_blocks_only_tenants_that_were_there_and_lack_one
     world.settle().await;
     let run: i64 = world.one("SELECT id FROM yakin.runs WHERE batch_id = 'T-MONTHLY'").await;
     assert_eq!(world.tenant_seen(run, whole).await.0, "done");
-    assert_eq!(world.tenant_seen(run, late).await.0, "done", "joined on the 15th: earlier days do not concern it");
-    let blocked = ("blocked".to_owned(), Some("needs T-DAILY of 2026-10-09 and 1 days more".to_owned()));
+    assert_eq!(
+        world.tenant_seen(run, late).await.0,
+        "done",
+        "joined on the 15th: earlier days do not concern it"
+    );
+    let blocked =
+        ("blocked".to_owned(), Some("needs T-DAILY of 2026-10-09 and 1 days more".to_owned()));
     assert_eq!(world.tenant_seen(run, gap).await, blocked);
 }
 
