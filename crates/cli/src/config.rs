@@ -106,7 +106,7 @@ fn explain(path: &Path, error: &figment::Error) -> String {
             text.push_str("; ");
         }
         let at = if key.is_empty() { String::new() } else { format!(" key '{key}':") };
-        text.push_str(&format!("{place}:{at} {}", one.kind));
+        text.push_str(&format!("{place}:{at} {}", one.kind.to_string().trim_end()));
     }
     text
 }

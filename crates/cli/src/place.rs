@@ -27,9 +27,14 @@ impl Place {
     /// Finds the database; a private one is started and brought to this version's schema.
     pub async fn open(arguments: &Arguments) -> anyhow::Result<Place> {
         let config = Config::read(arguments.config.as_deref())?;
-        let given = arguments.database_url.clone().or_else(|| config.database.url.clone());
+        let told = arguments.database_url.clone().filter(|url| !url.is_empty());
+        let given = told.or_else(|| config.database.url.clone());
         match given {
             Some(url) => {
+                if !["postgres://", "postgresql://"].iter().any(|scheme| url.starts_with(scheme)) {
+                    let what = "it begins with another scheme".to_owned();
+                    return Err(database::DatabaseError::Url(what).into());
+                }
                 let owner_url = config.database.owner_url.clone().unwrap_or_else(|| url.clone());
                 Ok(Place {
                     config,

@@ -36,7 +36,7 @@ pub struct Engine {
     pub metrics: Metrics,
     pub(crate) settler: Settler,
     pub(crate) resources: Resources,
-    pub(crate) job_arrived: Notify,
+    arrivals: [Notify; Queue::ALL.len()],
     pub(crate) job_ended: Notify,
     pub(crate) wake_planner: Notify,
     held: Mutex<HashMap<i64, Held>>,
@@ -99,7 +99,7 @@ impl Engine {
             registry,
             node,
             metrics: Metrics::new(),
-            job_arrived: Notify::new(),
+            arrivals: Default::default(),
             job_ended: Notify::new(),
             wake_planner: Notify::new(),
             held: Mutex::default(),
@@ -164,7 +164,7 @@ impl Engine {
     /// Makes due jobs ready and wakes the work loops.
     pub async fn promote_step(&self) -> Result<(), sqlx::Error> {
         if claim::promote(&self.pool, self.clock.now()).await? > 0 {
-            self.job_arrived.notify_waiters();
+            Queue::ALL.into_iter().for_each(|queue| self.wake(queue));
         }
         Ok(())
     }
@@ -264,14 +264,8 @@ impl Engine {
 
     /// Claims up to `limit` jobs of a queue, unless it is paused or everything is stopped.
     pub async fn claim(&self, queue: Queue, limit: usize) -> Vec<Job> {
-        let open: Result<bool, _> = sqlx::query_scalar(
-            "SELECT NOT (paused OR (SELECT stopped FROM yakin.control)) FROM yakin.queues WHERE name = $1",
-        )
-        .bind(queue.name())
-        .fetch_one(&self.pool)
-        .await;
         let limit = i32::try_from(limit).unwrap_or(i32::MAX);
-        let claimed = match open {
+        let claimed = match self.may_claim(queue).await {
             Ok(true) => {
                 claim::claim(&self.pool, queue.name(), limit, self.node, &self.registry.ids()).await
             }
@@ -282,6 +276,32 @@ impl Engine {
             tracing::error!(%error, queue = queue.name(), "claiming jobs failed");
             Vec::new()
         })
+    }
+
+    /// Whether the queue is open; on the way, the shared virtual time and fresh overrides are taken over.
+    async fn may_claim(&self, queue: Queue) -> Result<bool, sqlx::Error> {
+        type Row = (bool, Option<jiff_sqlx::Timestamp>, bool);
+        let (open, virtual_now, waiting): Row = sqlx::query_as(include_str!("may_claim.sql"))
+            .bind(queue.name())
+            .fetch_one(&self.pool)
+            .await?;
+        if let Some(now) = virtual_now {
+            self.clock.set(now.to_jiff());
+        }
+        if open && waiting {
+            self.read_overrides().await?;
+        }
+        Ok(open && waiting)
+    }
+
+    /// Wakes the queue's work loop; a loop that is not waiting just now goes round once more.
+    pub(crate) fn wake(&self, queue: Queue) {
+        self.arrivals[queue as usize].notify_one();
+    }
+
+    /// Waits until the queue's loop is woken.
+    pub(crate) async fn job_arrived(&self, queue: Queue) {
+        self.arrivals[queue as usize].notified().await;
     }
 
     pub(crate) async fn facts(&self, run: i64) -> Result<Arc<RunFacts>, Stop> {

@@ -167,8 +167,11 @@ async fn listen(engine: &Engine, url: &str) -> Result<(), sqlx::Error> {
         // A dead connection shows no error by itself: after a quiet half minute the listener is made anew.
         match tokio::time::timeout(Duration::from_secs(30), listener.recv()).await {
             Ok(notified) => {
-                notified?;
-                engine.job_arrived.notify_waiters();
+                let notified = notified?;
+                if let Some(queue) = Queue::ALL.into_iter().find(|q| q.name() == notified.payload())
+                {
+                    engine.wake(queue);
+                }
             }
             Err(_) => return Ok(()),
         }

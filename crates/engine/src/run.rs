@@ -1,6 +1,7 @@
 //! What work holds in its hands: the run's facts, reads, the one write, checkpoints, log lines, progress.
 
-use std::ops::Deref;
+mod handles;
+
 use std::sync::{Arc, Mutex, PoisonError};
 
 use jiff::Timestamp;
@@ -19,6 +20,8 @@ use crate::record::logs::{Level, Lines};
 use crate::spec::Spec;
 use crate::tx::{Role, Tx};
 use crate::worker::cost::Cost;
+
+pub use handles::{PlatformRun, TenantRun};
 
 /// A dry run looks no further than this many rows in one job.
 pub const DRY_RUN_ROWS: i64 = 100_000;
@@ -337,80 +340,4 @@ impl Attempt {
 
 fn lost() -> Stop {
     Stop::retry(Cause::Lost, "this attempt's lease was taken by another; nothing was committed")
-}
-
-/// A tenant's piece of a run, behind the tenant's wall.
-#[derive(Clone, Debug)]
-pub struct TenantRun(pub(crate) Arc<Attempt>);
-
-/// A phase of a run for all tenants together.
-#[derive(Clone, Debug)]
-pub struct PlatformRun(pub(crate) Arc<Attempt>);
-
-impl Deref for TenantRun {
-    type Target = Attempt;
-    fn deref(&self) -> &Attempt {
-        &self.0
-    }
-}
-
-impl Deref for PlatformRun {
-    type Target = Attempt;
-    fn deref(&self) -> &Attempt {
-        &self.0
-    }
-}
-
-impl TenantRun {
-    /// The tenant's id.
-    pub fn tenant(&self) -> i64 {
-        self.0.job.tenant
-    }
-}
-
-impl PlatformRun {
-    /// All tenants that are not closed: the usual roster.
-    pub async fn open_tenants(&self) -> Result<Vec<i64>, Stop> {
-        self.read(async |tx| {
-            Ok(sqlx::query_scalar(
-                "SELECT tenant_id FROM app.tenants WHERE status <> 'closed' ORDER BY 1",
-            )
-            .fetch_all(tx)
-            .await?)
-        })
-        .await
-    }
-
-    /// Writes intermediate results into `staging`, also in a dry run, where the fencing token still matches; touching
-    /// `app` is refused.
-    pub async fn stage<T, F>(&self, work: F) -> Result<T, Stop>
-    where
-        F: AsyncFnOnce(&mut Tx) -> Result<T, Stop>,
-    {
-        let mut tx = self.begin_write().await?;
-        tx.count_from_here().await?;
-        let staged = work(&mut tx).await;
-        let touched = match &staged {
-            Ok(_) => tx.row_effects().await?,
-            Err(_) => json!({}),
-        };
-        if touched.as_object().is_some_and(|tables| !tables.is_empty()) {
-            tx.rollback().await?;
-            return Err(Stop::give_up(
-                Cause::Defect,
-                format!("staging wrote outside staging: {touched}"),
-            ));
-        }
-        match staged {
-            Ok(value) => {
-                self.keep_hold(&mut tx).await?;
-                tx.commit().await?;
-                Ok(value)
-            }
-            Err(stop) => {
-                tx.rollback().await?;
-                Err(stop)
-            }
-        }
-    }
 }

@@ -17,6 +17,7 @@ use yakin_domain::sample::{SampleSpec, generate};
 use yakin_engine::clock::Clock;
 use yakin_engine::engine::{Engine, set_virtual_time};
 use yakin_engine::operate::runs::{Wanted, start};
+use yakin_engine::schedule::planner::register;
 use yakin_engine::worker::pool::work_until_empty;
 use yakin_testkit::{BEGIN, TestDatabase, act, instant};
 
@@ -107,7 +108,17 @@ impl Site {
         let want = Wanted { date: Some(date), ..Wanted::default() };
         let registry = yakin_catalogue::registry().expect("catalogue");
         let (pool, now) = (&self.database.owner, instant(BEGIN));
+        register(pool, &registry, now).await.expect("register");
         start(pool, &registry, batch, want, "operator", &act(), now).await.expect("start")
+    }
+
+    /// A node in this process that only watches over the others, when told to.
+    pub async fn watcher(&self) -> Engine {
+        let pool = self.database.engine_pool(4).await;
+        let registry = yakin_catalogue::registry().expect("catalogue");
+        Engine::join(pool, Clock::at(instant(BEGIN)), registry, "watcher", &["plan"])
+            .await
+            .expect("join")
     }
 
     /// Whether a run has ended.
@@ -176,6 +187,16 @@ impl Site {
     pub async fn serve(&self) -> Node {
         let arguments = ["serve", "--listen", "127.0.0.1:0", "--virtual", BEGIN];
         Node::start(self.command(&arguments)).await
+    }
+
+    /// Where an attempt is to be tried again later, time stands until this moves it to that instant.
+    pub async fn come_to_the_next_try(&self) {
+        self.sql(
+            "UPDATE yakin.control SET virtual_now = next.at, virtual_until = next.at
+               FROM (SELECT min(run_at) AS at FROM yakin.jobs WHERE state = 'scheduled') AS next
+              WHERE next.at > virtual_now",
+        )
+        .await;
     }
 
     /// Lets the leases of these nodes' jobs run out now: they last 30 real seconds, which no test should wait.

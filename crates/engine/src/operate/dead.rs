@@ -60,23 +60,26 @@ pub async fn requeue(
             None => runs.push((run, vec![letter.tenant_id])),
         }
     }
+    let (follow_ups, pieces): (Vec<_>, Vec<_>) =
+        letters.into_iter().partition(|l| l.kind == JobKind::FollowUp.word());
+    let doing = "requeueing dead letters";
+    let mut tx = Tx::engine(pool).await.doing(doing)?;
+    let jobs: Vec<NewJob<'_>> = follow_ups.iter().map(|l| again_as_it_was(l, now)).collect();
+    enqueue(&mut tx, &jobs, now).await.doing(doing)?;
+    settle(&mut tx, &follow_ups, "requeued", act, now).await.doing(doing)?;
+    tx.commit().await.doing(doing)?;
     let mut reruns = Vec::new();
     for (run, tenants) in runs {
         let whole = tenants.contains(&crate::tenant::PLATFORM);
         let again =
-            if whole { Again::Failed } else { Again::Tenants { ids: tenants, released: false } };
+            if whole { Again::All } else { Again::Tenants { ids: tenants, released: false } };
         reruns.push(rerun(pool, registry, run, again, act, now).await?);
+        // run by run: when the next one is refused, these are not waiting any more
+        let of_run: Vec<_> = pieces.iter().filter(|l| l.run_id == Some(run)).cloned().collect();
+        let mut tx = Tx::engine(pool).await.doing(doing)?;
+        settle(&mut tx, &of_run, "requeued", act, now).await.doing(doing)?;
+        tx.commit().await.doing(doing)?;
     }
-    let doing = "requeueing dead letters";
-    let mut tx = Tx::engine(pool).await.doing(doing)?;
-    let follow_ups: Vec<NewJob<'_>> = letters
-        .iter()
-        .filter(|l| l.kind == JobKind::FollowUp.word())
-        .map(|l| again_as_it_was(l, now))
-        .collect();
-    enqueue(&mut tx, &follow_ups, now).await.doing(doing)?;
-    settle(&mut tx, &letters, "requeued", act, now).await.doing(doing)?;
-    tx.commit().await.doing(doing)?;
     Ok(reruns)
 }
 
@@ -127,6 +130,9 @@ async fn settle(
     act: &Act,
     now: Timestamp,
 ) -> Result<(), sqlx::Error> {
+    if letters.is_empty() {
+        return Ok(());
+    }
     let ids: Vec<i64> = letters.iter().map(|l| l.id).collect();
     sqlx::query("UPDATE yakin.dead_letters SET state = $2, settled_by = $3, settled_at = $4 WHERE id = ANY ($1)")
         .bind(&ids)

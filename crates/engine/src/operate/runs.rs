@@ -121,6 +121,7 @@ struct Ended {
     only_tenants: Option<Vec<i64>>,
     dry_run: bool,
     state: String,
+    outcome: Option<String>,
 }
 
 /// Which tenants a rerun is for.
@@ -128,7 +129,7 @@ struct Ended {
 pub enum Again {
     /// The same as before.
     All,
-    /// Those that failed or were blocked.
+    /// Those that failed or were blocked; all, when the run failed before or after its tenants.
     Failed,
     /// These; with `released`, their blocks are lifted on the record.
     Tenants { ids: Vec<i64>, released: bool },
@@ -145,7 +146,8 @@ pub async fn rerun(
 ) -> Result<i64, EngineError> {
     let doing = "reading the run";
     let old: Option<Ended> = sqlx::query_as(
-        "SELECT batch_id, period_start, period_end, params, only_tenants, dry_run, state FROM yakin.runs WHERE id = $1",
+        "SELECT batch_id, period_start, period_end, params, only_tenants, dry_run, state, outcome
+           FROM yakin.runs WHERE id = $1",
     )
     .bind(run)
     .fetch_optional(pool)
@@ -170,12 +172,13 @@ pub async fn rerun(
             .fetch_all(pool)
             .await
             .doing(doing)?;
-            if failed.is_empty() && spec.scope == Scope::EachTenant {
+            let fine = old.outcome.as_deref() == Some("succeeded");
+            if failed.is_empty() && fine && spec.scope == Scope::EachTenant {
                 return Err(EngineError::refused(format!(
                     "no tenant of run {run} failed or was blocked"
                 )));
             }
-            ((!failed.is_empty()).then_some(failed), false)
+            (if failed.is_empty() { old.only_tenants } else { Some(failed) }, false)
         }
     };
     let days = old.period_start.zip(old.period_end);

@@ -5,6 +5,7 @@ use jiff_sqlx::ToSqlx;
 use serde_json::{Value, json};
 use sqlx::postgres::PgPool;
 
+use super::runs::cancel_jobs;
 use super::start::try_start;
 use super::{performance, plan};
 use crate::queue::JobKind;
@@ -40,17 +41,22 @@ async fn advance_one(
     now: Timestamp,
 ) -> Result<Option<Ending>, sqlx::Error> {
     let mut tx = Tx::engine(pool).await?;
-    let open: Option<(String, Option<String>)> = sqlx::query_as(
-        "SELECT state, phase FROM yakin.runs WHERE id = $1 AND state <> 'ended' FOR UPDATE SKIP LOCKED",
+    let open: Option<(String, Option<String>, bool)> = sqlx::query_as(
+        "SELECT state, phase, cancel_requested FROM yakin.runs
+          WHERE id = $1 AND state <> 'ended' FOR UPDATE SKIP LOCKED",
     )
     .bind(run)
     .fetch_optional(tx.inner()?)
     .await?;
     match open {
         None => return tx.rollback().await.map(|()| None),
-        Some((state, Some(phase))) if state == "running" => {
+        Some((state, Some(phase), cancelled)) if state == "running" => {
+            if cancelled {
+                // what was under way at the cancel may have come back for another try
+                cancel_jobs(&mut tx, run, now).await?;
+            }
             if !has_jobs(&mut tx, run).await? {
-                next_phase(&mut tx, spec, run, &phase, now).await?;
+                next_phase(&mut tx, spec, run, (&phase, cancelled), now).await?;
             }
         }
         Some(_) => try_start(&mut tx, spec, run, now).await?,
@@ -105,7 +111,7 @@ async fn next_phase(
     tx: &mut Tx,
     spec: &'static Spec,
     run: i64,
-    phase: &str,
+    (phase, cancelled): (&str, bool),
     now: Timestamp,
 ) -> Result<(), sqlx::Error> {
     // how the phase's own job ended; for tenants the ledger's rows tell
@@ -119,11 +125,16 @@ async fn next_phase(
     .await?;
     let stopped = last.filter(|(outcome, _)| outcome != "done");
     let next = |kind: JobKind| (kind.word(), kind);
+    let was_cancelled = stopped.as_ref().is_some_and(|(outcome, _)| outcome == "cancelled");
+    let more_to_do = phase == "prepare" || phase == "tenants" && spec.has(Phase::Finish);
+    if phase != "tenants" && was_cancelled || cancelled && more_to_do {
+        return end(tx, spec, run, Verdict::new("cancelled", "cancelled by an operator"), now)
+            .await;
+    }
     let (name, kind) = match (phase, stopped) {
-        ("prepare" | "roster" | "global", Some((outcome, error))) => {
-            let outcome = if outcome == "cancelled" { "cancelled" } else { "failed" };
+        ("prepare" | "roster" | "global", Some((_, error))) => {
             let reason = format!("{phase}: {}", error.unwrap_or_default());
-            return end(tx, spec, run, Verdict::new(outcome, &reason), now).await;
+            return end(tx, spec, run, Verdict::new("failed", &reason), now).await;
         }
         ("prepare", None) if has_tenants(spec) => next(JobKind::Roster),
         ("prepare", None) => next(JobKind::Global),

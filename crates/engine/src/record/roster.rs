@@ -57,6 +57,14 @@ pub(crate) async fn fan_out(
     Ok((tenants.len() as i64, (tenants.len() - waiting.len()) as i64))
 }
 
+/// Whether an operator asked the run to stop. Keeps the run's row, so that a cancel comes before or after the caller.
+pub(crate) async fn is_cancelled(tx: &mut Tx, run: i64) -> Result<bool, sqlx::Error> {
+    sqlx::query_scalar("SELECT cancel_requested FROM yakin.runs WHERE id = $1 FOR UPDATE")
+        .bind(run)
+        .fetch_one(tx.inner()?)
+        .await
+}
+
 /// The job of one tenant's piece.
 pub(crate) fn tenant_job<'a>(
     spec: &Spec,

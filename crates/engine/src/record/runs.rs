@@ -84,12 +84,18 @@ pub async fn cancel(tx: &mut Tx, run: i64, now: Timestamp) -> Result<bool, sqlx:
     if open == 0 {
         return Ok(false);
     }
+    cancel_jobs(tx, run, now).await?;
+    Ok(true)
+}
+
+/// Ends the jobs of a cancelled run that do not run at this moment.
+pub(super) async fn cancel_jobs(tx: &mut Tx, run: i64, now: Timestamp) -> Result<(), sqlx::Error> {
     sqlx::query(include_str!("run_cancel_jobs.sql"))
         .bind(run)
         .bind(now.to_sqlx())
         .execute(tx.inner()?)
-        .await?;
-    Ok(true)
+        .await
+        .map(|_| ())
 }
 
 /// The default deadline of a run a person starts.

@@ -125,6 +125,10 @@ async fn roster(engine: &Engine, batch: &Arc<dyn AnyBatch>, attempt: &Arc<Attemp
         .bind(&lanes)
         .execute(tx.inner()?)
         .await?;
+    if roster::is_cancelled(&mut tx, attempt.facts.id).await? {
+        tx.rollback().await?;
+        return Err(Stop::Cancelled);
+    }
     let (total, blocked) =
         roster::fan_out(&mut tx, batch.spec(), &attempt.facts, &tenants, now).await?;
     let done = Done::default();

@@ -75,7 +75,7 @@ pub async fn work_queue(
         engine.claim_loop_alive();
         if claimed == 0 {
             tokio::select! {
-                () = engine.job_arrived.notified() => {}
+                () = engine.job_arrived(queue) => {}
                 () = tokio::time::sleep(engine.poll_every()) => {}
                 () = stop.cancelled() => {}
             }

@@ -11,13 +11,14 @@ use std::sync::Arc;
 
 use crate::common::{Gate, begin, firing, idle, tenants};
 
-idle!(
-    Needed,
-    Spec { schedule: cron("0 2 * * *"), ..tenants("T-NEEDED") }
-);
+idle!(Needed, Spec { schedule: cron("0 2 * * *"), ..tenants("T-NEEDED") });
 idle!(
     Waits,
-    Spec { schedule: cron("0 1 * * *"), needs: &[same("T-NEEDED", hours(2))], ..tenants("T-WAITS") }
+    Spec {
+        schedule: cron("0 1 * * *"),
+        needs: &[same("T-NEEDED", hours(2))],
+        ..tenants("T-WAITS")
+    }
 );
 idle!(Approved, Spec { approval: Approval::SecondPerson, ..tenants("T-APPROVED") });
 
@@ -95,12 +96,15 @@ async fn stop(world: &World, run: i64) {
 }
 
 async fn states(world: &World) -> String {
-    world.one("SELECT coalesce(string_agg(state, ' ' ORDER BY state), '') FROM yakin.run_tenants").await
+    world
+        .one("SELECT coalesce(string_agg(state, ' ' ORDER BY state), '') FROM yakin.run_tenants")
+        .await
 }
 
 #[tokio::test(flavor = "multi_thread")]
 async fn a_waiting_run_that_is_cancelled_never_begins_and_its_firing_says_so() {
-    let world = World::at("2026-11-01T00:30:00+09:00", vec![entry::<Needed>(), entry::<Waits>()]).await;
+    let world =
+        World::at("2026-11-01T00:30:00+09:00", vec![entry::<Needed>(), entry::<Waits>()]).await;
     world.tenant("a").await;
     world.settle().await;
     let at = "2026-11-01T01:00:00+09:00";
@@ -148,7 +152,9 @@ async fn after_a_cancelled_roster_no_tenant_begins() {
     let world = World::new(vec![entry::<Prepared>()]).await;
     world.tenant("a").await;
     let run = begin(&world, "T-PREPARED", Wanted::default()).await;
-    world.sql("UPDATE yakin.jobs SET kind = 'roster'; UPDATE yakin.runs SET phase = 'roster'").await;
+    world
+        .sql("UPDATE yakin.jobs SET kind = 'roster'; UPDATE yakin.runs SET phase = 'roster'")
+        .await;
     let roster = world.engine.claim(Queue::Default, 1).await.remove(0);
     stop(&world, run).await;
     yakin_engine::worker::execute::execute(&world.engine, roster).await;

@@ -91,7 +91,10 @@ async fn rerun_failed_runs_exactly_those_that_failed_or_were_blocked() {
     assert_eq!((run.outcome(), departments(&world).await), ("partial", 2));
     mend_all(&world, "fine").await;
     let again = world.rerun_failed(run.id).await;
-    assert_eq!((again.outcome(), again.tenants_total, departments(&world).await), ("succeeded", 2, 4));
+    assert_eq!(
+        (again.outcome(), again.tenants_total, departments(&world).await),
+        ("succeeded", 2, 4)
+    );
     for n in [2, 3] {
         assert_eq!(ledger(&world, again.id, n).await.0, "done");
     }
@@ -124,7 +127,9 @@ async fn a_discarded_letter_is_settled_by_a_person_and_nothing_runs() {
     assert_eq!(discard(&world.pool, &id, &act(), world.clock.now()).await.unwrap(), 1);
     assert_eq!(letters(&world).await, ["tenant discarded"]);
     let by: String = world.one("SELECT settled_by FROM yakin.dead_letters").await;
-    let audit: String = world.one("SELECT action || ' by ' || actor FROM yakin.audit ORDER BY id DESC LIMIT 1").await;
+    let audit: String = world
+        .one("SELECT action || ' by ' || actor FROM yakin.audit ORDER BY id DESC LIMIT 1")
+        .await;
     assert_eq!((by.as_str(), audit.as_str()), ("tester", "dead discarded by tester"));
     world.settle().await;
     assert_eq!(world.one::<i64>("SELECT count(*) FROM yakin.runs").await, 1);
@@ -141,7 +146,10 @@ async fn a_failed_follow_up_leaves_the_run_as_it_was_and_is_requeued_as_it_was()
     mend_all(&world, "fine").await;
     let id = waiting(&world.pool, None).await.unwrap()[0].id.to_string();
     assert_eq!(requeue_all(&world, &id).await.len(), 0);
-    assert_eq!((letters(&world).await, departments(&world).await), (vec!["follow_up requeued".to_owned()], 2));
+    assert_eq!(
+        (letters(&world).await, departments(&world).await),
+        (vec!["follow_up requeued".to_owned()], 2)
+    );
 }
 
 #[tokio::test(flavor = "multi_thread")]
@@ -165,7 +173,11 @@ async fn a_run_that_failed_as_a_whole_is_rerun_as_a_whole() {
             } else {
                 world.rerun_failed(run.id).await
             };
-            assert_eq!((again.outcome(), again.tenants_done), ("succeeded", again.tenants_total), "{id}");
+            assert_eq!(
+                (again.outcome(), again.tenants_done),
+                ("succeeded", again.tenants_total),
+                "{id}"
+            );
         }
     }
 }

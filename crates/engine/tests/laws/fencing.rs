@@ -90,7 +90,8 @@ impl Batch for Stages {
     async fn prepare(run: &PlatformRun, _: &Self::Params) -> Outcome {
         STAGE.pass().await;
         run.stage(async |tx| {
-            let sql = "INSERT INTO staging.usage_figures SELECT tenant_id, $1, '2026-10-31', 'test', '{}'
+            let sql =
+                "INSERT INTO staging.usage_figures SELECT tenant_id, $1, '2026-10-31', 'test', '{}'
                          FROM app.tenants";
             Ok(sqlx::query(sql).bind(run.id()).execute(tx).await?)
         })
@@ -123,7 +124,10 @@ async fn raise_token(world: &World) {
 /// That the lost attempt left nothing, and the job is still the other's.
 async fn nothing_committed(world: &World) {
     assert_eq!(world.one::<i64>("SELECT count(*) FROM app.departments").await, 0);
-    assert_eq!(world.one::<i64>("SELECT count(*) FROM yakin.job_history WHERE kind = 'tenant'").await, 0);
+    assert_eq!(
+        world.one::<i64>("SELECT count(*) FROM yakin.job_history WHERE kind = 'tenant'").await,
+        0
+    );
     assert_eq!(world.one::<i64>("SELECT count(*) FROM yakin.completions").await, 0);
     let jobs = "SELECT string_agg(kind || ' ' || state || ' ' || token, ', ') FROM yakin.jobs";
     assert_eq!(world.one::<String>(jobs).await, "tenant running 2");

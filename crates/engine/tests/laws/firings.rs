@@ -236,6 +236,6 @@ async fn an_act_without_such_a_firing_is_refused_and_says_where_to_look() {
     let error = change(&world.pool, "T-NIGHTLY", at, Change::Hold, &act(), world.clock.now()).await;
     assert_eq!(
         error.unwrap_err().to_string(),
-        "T-NIGHTLY has no firing at 2026-11-01 02:01; `yakin timetable --date 2026-11-01` shows them"
+        "T-NIGHTLY has no firing at 2026-11-01 02:01; `yakin timetable --date 2026-11-01` shows that day's (written 48 hours ahead)"
     );
 }

@@ -1,4 +1,5 @@
 //! The laws, one file per theme: what the engine promises, shown on a real PostgreSQL with a clock moved by hand.
+#![allow(clippy::unwrap_used, clippy::panic)] // helpers of tests may fail the test
 
 mod cancel;
 mod catch_up;
@@ -14,3 +15,4 @@ mod outcomes;
 mod pool;
 mod queue;
 mod rescue;
+mod tenancy;

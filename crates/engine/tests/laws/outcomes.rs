@@ -5,8 +5,6 @@ use yakin_engine::prelude::*;
 use yakin_engine::registry::entry;
 use yakin_testkit::{Seen, World, act, instant};
 
-use std::time::Duration;
-
 use crate::common::{pass_seconds, tenants};
 
 /// Does what the tenant's billing name says.
@@ -62,10 +60,10 @@ acting!(
     Spec {
         retry: exponential(4, secs(10), secs(30)),
         retry_by_cause: &[(Cause::Network, fixed(2, secs(100)))],
-        timeout: Duration::from_millis(60),
         ..tenants("T-PATIENT")
     }
 );
+acting!(Hanging, Spec { timeout: secs(1), retry: fixed(2, secs(10)), ..tenants("T-HANGING") });
 acting!(
     Hurried,
     Spec {
@@ -77,7 +75,10 @@ acting!(
 );
 
 /// A world with a tenant for each role, beside one that is fine.
-pub async fn cast(batch: std::sync::Arc<dyn yakin_engine::registry::AnyBatch>, roles: &[&str]) -> World {
+pub async fn cast(
+    batch: std::sync::Arc<dyn yakin_engine::registry::AnyBatch>,
+    roles: &[&str],
+) -> World {
     let world = World::new(vec![batch]).await;
     for (n, role) in ["fine"].iter().chain(roles).enumerate() {
         let tenant = world.tenant(&format!("t{n}")).await;
@@ -88,7 +89,9 @@ pub async fn cast(batch: std::sync::Arc<dyn yakin_engine::registry::AnyBatch>, r
 
 /// Gives a tenant its role.
 pub async fn play(world: &World, tenant: i64, role: &str) {
-    world.sql(&format!("UPDATE app.tenants SET billing_name = '{role}' WHERE tenant_id = {tenant}")).await;
+    world
+        .sql(&format!("UPDATE app.tenants SET billing_name = '{role}' WHERE tenant_id = {tenant}"))
+        .await;
 }
 
 /// State, attempts and reason of tenant number `n` (1 = the one that is fine).
@@ -213,7 +216,10 @@ async fn a_blocked_tenant_has_its_reason_and_no_dead_letter() {
     let world = cast(entry::<Patient>(), &["blocked"]).await;
     let seen = world.run("T-PATIENT", None, &[]).await;
     assert_eq!((seen.outcome(), seen.tenants_blocked, seen.tenants_failed), ("partial", 1, 0));
-    assert_eq!(ledger(&world, 1, 2).await, ("blocked".into(), 1, "usage of 2026-10-31 is missing".into()));
+    assert_eq!(
+        ledger(&world, 1, 2).await,
+        ("blocked".into(), 1, "usage of 2026-10-31 is missing".into())
+    );
     assert_eq!(dead(&world).await, "none");
 }
 
@@ -236,11 +242,11 @@ async fn later_comes_back_at_its_instant_and_uses_no_attempt() {
 
 #[tokio::test(flavor = "multi_thread")]
 async fn work_that_hangs_is_cut_off_and_tried_again() {
-    let world = cast(entry::<Patient>(), &["slow"]).await;
-    world.run("T-PATIENT", None, &[]).await;
+    let world = cast(entry::<Hanging>(), &["slow"]).await;
+    world.run("T-HANGING", None, &[]).await;
     assert_eq!(ledger(&world, 1, 1).await.0, "done");
-    about(&delays(&world).await, &[10, 20, 30]);
-    assert_eq!(dead(&world).await, "timeout after 4: took longer than its timeout of 0 s");
+    about(&delays(&world).await, &[10]);
+    assert_eq!(dead(&world).await, "timeout after 2: took longer than its timeout of 1 s");
 }
 
 #[tokio::test(flavor = "multi_thread")]

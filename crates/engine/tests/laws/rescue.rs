@@ -65,7 +65,9 @@ async fn two_nodes(
 ) -> (World, Arc<Engine>, tokio::task::JoinHandle<usize>) {
     let world = World::new(batches()).await;
     let tenant = world.tenant("aoba").await;
-    world.sql(&format!("INSERT INTO app.positions (tenant_id, name) VALUES ({tenant}, 'row')")).await;
+    world
+        .sql(&format!("INSERT INTO app.positions (tenant_id, name) VALUES ({tenant}, 'row')"))
+        .await;
     let second = node(&world, batches()).await;
     begin(&world, batches()[0].spec().id, Wanted::default()).await;
     let engine = world.engine.clone();
@@ -91,7 +93,9 @@ async fn done_once(world: &World, lost: i64) {
     assert_eq!(world.seen(1).await.outcome(), "succeeded");
     assert_eq!(world.one::<String>("SELECT name FROM app.positions").await, "row!");
     let history = |outcome: &str| {
-        format!("SELECT count(*) FROM yakin.job_history WHERE kind = 'tenant' AND outcome = '{outcome}'")
+        format!(
+            "SELECT count(*) FROM yakin.job_history WHERE kind = 'tenant' AND outcome = '{outcome}'"
+        )
     };
     assert_eq!(world.one::<i64>(&history("done")).await, 1);
     assert_eq!(world.one::<i64>(&history("lost")).await, lost);
@@ -204,7 +208,9 @@ async fn a_rescue_and_a_heartbeat_at_the_same_instant_agree_who_has_each_job() {
                        AND lease_until > clock_timestamp() + interval '20 seconds'";
         assert_eq!(world.one::<i64>(kept).await as usize, 50 - lost.len(), "round {round}");
         assert!(world.one::<bool>(LANES_HOLD).await);
-        world.sql("DELETE FROM yakin.jobs; UPDATE yakin.lanes SET running = 0, next_id = NULL").await;
+        world
+            .sql("DELETE FROM yakin.jobs; UPDATE yakin.lanes SET running = 0, next_id = NULL")
+            .await;
     }
 }
 
@@ -222,7 +228,9 @@ async fn a_rescue_ends_the_backends_of_lost_attempts_and_of_no_others() {
     let (mut lost, mut alive) =
         (labelled(&world, &jobs[0].label()).await, labelled(&world, &jobs[1].label()).await);
     // a job whose batch the rescuer does not know has run out, too: another node's business
-    world.sql(&format!("UPDATE yakin.jobs SET batch_id = 'T-NEWER' WHERE id = {}", jobs[1].id)).await;
+    world
+        .sql(&format!("UPDATE yakin.jobs SET batch_id = 'T-NEWER' WHERE id = {}", jobs[1].id))
+        .await;
     expire_leases(&world).await;
     second.watch_step().await.unwrap();
     let alone = format!(
