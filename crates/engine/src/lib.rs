@@ -17,6 +17,7 @@ pub mod record;
 pub mod registry;
 pub mod run;
 pub mod schedule;
+pub mod sentinel;
 pub mod spec;
 pub mod tenant;
 pub mod tx;

@@ -3,6 +3,7 @@
 
 use std::time::Duration;
 
+use yakin_engine::outcome::Cause;
 use yakin_engine::schedule::cron;
 use yakin_engine::spec::{
     Approval, Backoff, CatchUp, NeedDays, Overlap, Period, Phase, Priority, Retry, Schedule, Scope,
@@ -108,7 +109,13 @@ fn facts(spec: &Spec) -> String {
     ));
     rows.push(("Attempts", attempts(&spec.retry)));
     for (cause, retry) in spec.retry_by_cause {
-        rows.push(("… by cause", format!("{}: {}", cause.word(), attempts(retry))));
+        // a job whose worker vanished goes back at once, whatever the delays
+        let told = if *cause == Cause::Lost {
+            format!("{}, at once", retry.attempts)
+        } else {
+            attempts(retry)
+        };
+        rows.push(("… by cause", format!("{}: {told}", cause.word())));
     }
     rows.push(("Severity", spec.severity.word().to_owned()));
     if spec.approval == Approval::SecondPerson {

@@ -3,7 +3,7 @@
 use std::collections::BTreeSet;
 
 use crate::refuse;
-use crate::source::{SourceFile, all_files, root};
+use crate::source::{self, SourceFile, all_files, root};
 
 const ARCHITECTURE_LINES: usize = 250;
 
@@ -57,7 +57,7 @@ fn code(text: &str) -> Vec<(usize, String)> {
 /// The words that follow `yakin` as a command.
 fn called(code: &str) -> Vec<String> {
     let words: Vec<&str> = code.split_whitespace().collect();
-    let is_yakin = |w: &str| w == "yakin" || w.ends_with("/yakin");
+    let is_yakin = |w: &str| w == "yakin" || w.ends_with("/yakin") && !w.contains("://");
     let command =
         |w: &&str| w.chars().all(|c| c.is_ascii_lowercase() || c == '-') && !w.starts_with('-');
     words
@@ -86,6 +86,35 @@ fn every_command_in_the_documents_exists() {
     }
     assert!(seen > 50, "only {seen} commands were found in the documents");
     refuse("the documents name a command that is not there", unknown);
+}
+
+#[test]
+fn every_table_stands_in_the_data_model() {
+    let text = std::fs::read_to_string(root().join("docs/data-model.md")).expect("data-model.md");
+    let mut missing = Vec::new();
+    for file in all_files().iter().filter(|f| f.path.starts_with("migrations/")) {
+        for (table, _) in source::tables(&file.text) {
+            let name = table.rsplit('.').next().unwrap_or(&table).to_owned();
+            if !text.contains(&format!("`{name}`")) {
+                missing.push(table);
+            }
+        }
+    }
+    refuse("docs/data-model.md does not name this table", missing);
+}
+
+#[test]
+fn the_example_in_contributing_is_the_tested_one() {
+    let text = std::fs::read_to_string(root().join("CONTRIBUTING.md")).expect("CONTRIBUTING.md");
+    for (fence, file) in [("rust", "waiting_soon.rs"), ("sql", "waiting_soon.sql")] {
+        let tested =
+            std::fs::read_to_string(root().join("tests/tests/example").join(file)).expect(file);
+        let block = format!("```{fence}\n{}\n```", tested.trim_end());
+        assert!(
+            text.contains(&block),
+            "CONTRIBUTING.md shows another text than tests/tests/example/{file}"
+        );
+    }
 }
 
 #[test]

@@ -73,6 +73,21 @@ pub fn sql_without_comments(sql: &str) -> String {
         .join("\n")
 }
 
+/// The tables a migration creates or comments on, and whether the comment has a Japanese word.
+pub fn tables(migration: &str) -> Vec<(String, bool)> {
+    let sql = sql_without_comments(migration);
+    let words: Vec<&str> = sql.split_whitespace().collect();
+    let created = words.windows(3).filter(|w| w[0] == "CREATE" && w[1] == "TABLE");
+    let names =
+        created.map(|w| w[2].trim_end_matches('(')).filter(|n| *n != "IF" && !n.contains('%'));
+    let mut found: Vec<(String, bool)> = names.map(|name| (name.to_owned(), false)).collect();
+    for line in sql.lines().filter_map(|l| l.trim().strip_prefix("COMMENT ON TABLE ")) {
+        let (name, comment) = line.split_once(" IS ").unwrap_or((line, ""));
+        found.push((name.to_owned(), comment.chars().any(is_japanese)));
+    }
+    found
+}
+
 /// Whether a statement's line takes the transaction's time from the server instead of a parameter.
 pub fn names_the_present(line: &str) -> bool {
     let lower = line.to_ascii_lowercase();
