@@ -186,7 +186,7 @@ CREATE TABLE yakin.lanes (
     tenant_id bigint NOT NULL,
     weight integer NOT NULL DEFAULT 1 CHECK (weight BETWEEN 1 AND 100),
     cap integer CHECK (cap > 0),
-    running integer NOT NULL DEFAULT 0,
+    running integer NOT NULL DEFAULT 0, -- kept only where there is a cap
     turn bigint NOT NULL DEFAULT 0,
     next_priority smallint,
     next_id bigint,

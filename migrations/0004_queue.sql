@@ -16,6 +16,17 @@ BEGIN
         FOR UPDATE;
 END $$;
 
+-- A cap that is set counts what runs. (Only lanes with a cap keep that count: a row that changes with each job grows
+-- a chain of versions that an old snapshot keeps, and every look at the lane walks it.)
+CREATE FUNCTION yakin.count_running() RETURNS trigger LANGUAGE plpgsql SET search_path = pg_catalog AS $$
+BEGIN
+    NEW.running := (SELECT count(*) FROM yakin.jobs j
+                     WHERE j.queue = NEW.queue AND j.tenant_id = NEW.tenant_id AND j.state = 'running');
+    RETURN NEW;
+END $$;
+CREATE TRIGGER count_running BEFORE INSERT OR UPDATE OF cap ON yakin.lanes
+    FOR EACH ROW WHEN (NEW.cap IS NOT NULL) EXECUTE FUNCTION yakin.count_running();
+
 -- Points the lanes of newly ready jobs at their first one. An idle lane enters at the present turn: it has no claim
 -- on the time in which it had nothing to do. The lanes are locked by the caller.
 CREATE FUNCTION yakin.wake_lanes(p_ids bigint[]) RETURNS void
@@ -23,17 +34,15 @@ CREATE FUNCTION yakin.wake_lanes(p_ids bigint[]) RETURNS void
 BEGIN
     UPDATE yakin.lanes l
        SET turn = CASE WHEN l.next_id IS NULL THEN greatest(l.turn, present.turn) ELSE l.turn END,
-           next_priority = CASE WHEN l.next_id IS NULL OR (first.priority, first.id) < (l.next_priority, l.next_id)
-                                THEN first.priority ELSE l.next_priority END,
-           next_id = CASE WHEN l.next_id IS NULL OR (first.priority, first.id) < (l.next_priority, l.next_id)
-                          THEN first.id ELSE l.next_id END
+           next_priority = first.priority, next_id = first.id
       FROM (SELECT DISTINCT ON (j.queue, j.tenant_id) j.queue, j.tenant_id, j.priority, j.id
               FROM yakin.jobs j
              WHERE j.id = ANY (p_ids) AND j.state = 'ready'
              ORDER BY j.queue, j.tenant_id, j.priority, j.id) AS first
       LEFT JOIN (SELECT queue, min(turn) AS turn FROM yakin.lanes WHERE next_id IS NOT NULL GROUP BY queue) AS present
         USING (queue)
-     WHERE (l.queue, l.tenant_id) = (first.queue, first.tenant_id);
+     WHERE (l.queue, l.tenant_id) = (first.queue, first.tenant_id)
+       AND (l.next_id IS NULL OR (first.priority, first.id) < (l.next_priority, l.next_id));
 END $$;
 
 -- Inserts jobs (a JSON array of objects named like the columns); a job whose unique key already waits or runs is
@@ -138,7 +147,7 @@ BEGIN
         lanes_at_most := p_limit + 1000;
     END LOOP;
     UPDATE yakin.lanes l
-       SET running = l.running + coalesce(served.jobs, 0),
+       SET running = CASE WHEN l.cap IS NOT NULL THEN l.running + coalesce(served.jobs, 0) ELSE 0 END,
            turn = l.turn + coalesce(served.jobs, 0) * 1000 / l.weight,
            (next_priority, next_id) = (
                SELECT j.priority, j.id FROM yakin.jobs j
@@ -148,7 +157,8 @@ BEGIN
       FROM unnest(locked) AS mine (tenant_id)
       LEFT JOIN (SELECT j.tenant_id, count(*) AS jobs FROM yakin.jobs j WHERE j.id = ANY (taken) GROUP BY 1) AS served
         USING (tenant_id)
-     WHERE l.queue = p_queue AND l.tenant_id = mine.tenant_id;
+     WHERE l.queue = p_queue AND l.tenant_id = mine.tenant_id
+       AND (served.jobs > 0 OR NOT EXISTS (SELECT FROM yakin.jobs j WHERE j.id = l.next_id AND j.state = 'ready'));
     RETURN QUERY SELECT * FROM yakin.jobs j WHERE j.id = ANY (taken) ORDER BY j.priority, j.id;
 END $$;
 
@@ -202,7 +212,7 @@ BEGIN
         SELECT g.tenant_id, g.id, to_jsonb(g.*), g.batch_id, g.run_id, g.kind, coalesce(r.cause, 'unknown'),
                left(coalesce(r.error, ''), 4000), coalesce(r.fingerprint, ''), g.attempt, p_now
           FROM gone g JOIN result r USING (id)
-         WHERE r.outcome = 'gave_up'
+         WHERE r.outcome = 'gave_up' AND NOT EXISTS (SELECT FROM yakin.runs u WHERE u.id = g.run_id AND u.dry_run)
         ON CONFLICT (job_id) DO NOTHING
     ), ledger AS (
         UPDATE yakin.run_tenants t
@@ -236,7 +246,7 @@ BEGIN
     ), lane AS (
         UPDATE yakin.lanes l SET running = greatest(l.running - e.jobs, 0)
           FROM (SELECT queue, tenant_id, count(*) AS jobs FROM ended GROUP BY 1, 2) AS e
-         WHERE (l.queue, l.tenant_id) = (e.queue, e.tenant_id)
+         WHERE (l.queue, l.tenant_id) = (e.queue, e.tenant_id) AND l.cap IS NOT NULL
     )
     SELECT coalesce(array_agg(id), '{}') INTO settled FROM ended;
     RETURN settled;

@@ -1,9 +1,9 @@
-//! `yakin.toml` and the environment: only what a node needs to start.
+//! `yakin.toml`: only what a node needs to start.
 
 use std::path::{Path, PathBuf};
 
 use figment::Figment;
-use figment::providers::{Env, Format, Toml};
+use figment::providers::{Format, Toml};
 use serde::Deserialize;
 
 /// A configuration that cannot be used: file, key, and what was expected.
@@ -64,25 +64,17 @@ impl Default for Permits {
 }
 
 impl Config {
-    /// Reads `file` (or `yakin.toml` when it is there), then `YAKIN_*`.
+    /// Reads `file`; else `yakin.toml` here, or the one in the data folder, where there is one.
     pub fn read(file: Option<&Path>) -> Result<Config, ConfigError> {
-        let path = file.map_or_else(|| PathBuf::from("yakin.toml"), Path::to_path_buf);
+        let path = file.map_or_else(usual_file, Path::to_path_buf);
         if file.is_some() && !path.is_file() {
             return Err(ConfigError(format!(
                 "{} is not there; copy yakin.example.toml",
                 path.display()
             )));
         }
-        let environment = Env::prefixed("YAKIN_").only(&[
-            "database.url",
-            "database.owner_url",
-            "database.direct_url",
-        ]);
-        let config: Config = Figment::new()
-            .merge(Toml::file(&path))
-            .merge(environment.split("__"))
-            .extract()
-            .map_err(|e| ConfigError(explain(&path, &e)))?;
+        let read = Figment::from(Toml::file_exact(&path)).extract();
+        let config: Config = read.map_err(|e| ConfigError(explain(&path, &e)))?;
         if !(4..=500).contains(&config.database.connections) {
             let found = config.database.connections;
             return Err(ConfigError(format!(
@@ -94,19 +86,24 @@ impl Config {
     }
 }
 
+/// `yakin.toml` in this folder; without one, that of the data folder.
+fn usual_file() -> PathBuf {
+    let here = PathBuf::from("yakin.toml");
+    if here.is_file() {
+        return here;
+    }
+    crate::place::data_dir().map_or(here, |dir| dir.join("yakin.toml"))
+}
+
 fn explain(path: &Path, error: &figment::Error) -> String {
     let mut text = String::new();
     for one in error.clone() {
         let key = one.path.join(".");
-        let place = match &one.metadata {
-            Some(m) if m.name.contains("environment") => "the environment (YAKIN_*)".to_owned(),
-            _ => path.display().to_string(),
-        };
         if !text.is_empty() {
             text.push_str("; ");
         }
         let at = if key.is_empty() { String::new() } else { format!(" key '{key}':") };
-        text.push_str(&format!("{place}:{at} {}", one.kind.to_string().trim_end()));
+        text.push_str(&format!("{}:{at} {}", path.display(), one.kind.to_string().trim_end()));
     }
     text
 }

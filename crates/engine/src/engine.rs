@@ -1,6 +1,5 @@
 //! A node: what it holds, the steps of its planner, and the loops of `serve`.
 
-use std::any::{Any, TypeId};
 use std::collections::HashMap;
 use std::sync::atomic::{AtomicI64, Ordering};
 use std::sync::{Arc, Mutex, PoisonError};
@@ -21,6 +20,7 @@ use crate::record::alerts;
 use crate::record::metrics::Metrics;
 use crate::record::runs;
 use crate::registry::Registry;
+use crate::resources::Resources;
 use crate::run::RunFacts;
 use crate::schedule::{planner, starter};
 use crate::spec::{Queue, Spec};
@@ -44,24 +44,9 @@ pub struct Engine {
     overrides: Mutex<HashMap<String, Vec<(String, String)>>>,
     began: Instant,
     planned_ms: AtomicI64,
+    plans: bool,
     plan_looped_ms: AtomicI64,
     claim_looped_ms: AtomicI64,
-}
-
-/// What a node provides to its batches, by type.
-#[derive(Clone, Default)]
-pub(crate) struct Resources(HashMap<TypeId, Arc<dyn Any + Send + Sync>>);
-
-impl Resources {
-    pub(crate) fn get<T: Send + Sync + 'static>(&self) -> Option<Arc<T>> {
-        self.0.get(&TypeId::of::<T>()).cloned()?.downcast().ok()
-    }
-}
-
-impl std::fmt::Debug for Resources {
-    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        write!(f, "{} resources", self.0.len())
-    }
 }
 
 struct Held {
@@ -107,6 +92,7 @@ impl Engine {
             overrides: Mutex::default(),
             began: Instant::now(),
             planned_ms: AtomicI64::new(0),
+            plans: roles.contains(&"plan"),
             plan_looped_ms: AtomicI64::new(0),
             claim_looped_ms: AtomicI64::new(0),
         };
@@ -120,7 +106,7 @@ impl Engine {
 
     /// Gives the node something its batches ask for by type: an issuer, a storage, a sender.
     pub fn provide<T: Send + Sync + 'static>(&mut self, resource: T) {
-        self.resources.0.insert(TypeId::of::<T>(), Arc::new(resource));
+        self.resources.put(resource);
     }
 
     /// Says goodbye: the node's row ends, so that nobody misses it.
@@ -350,9 +336,9 @@ impl Engine {
         self.plan_looped_ms.store(self.uptime_ms(), Ordering::Relaxed);
     }
 
-    /// Real seconds since the planner last finished a step: its health.
+    /// Real seconds since the planner last finished a step: its health. 0 on a node that does not plan.
     pub fn planner_behind(&self) -> f64 {
-        self.since(&self.planned_ms)
+        if self.plans { self.since(&self.planned_ms) } else { 0.0 }
     }
 
     /// Real seconds since the planner's and the claims' loops last went round, well or not: the watchdog's measure.

@@ -15,6 +15,7 @@ pub mod params;
 pub mod queue;
 pub mod record;
 pub mod registry;
+mod resources;
 pub mod run;
 pub mod schedule;
 pub mod sentinel;

@@ -10,13 +10,14 @@ use sqlx::postgres::PgPool;
 
 use crate::clock::Clock;
 use crate::days::Days;
-use crate::engine::{Engine, Resources};
+use crate::engine::Engine;
 use crate::outcome::{Cause, Done, Outcome, Stop};
 use crate::queue::Job;
 use crate::queue::JobKind;
 use crate::queue::enqueue::{NewJob, enqueue};
 use crate::queue::settle::{Settlement, settle};
 use crate::record::logs::{Level, Lines};
+use crate::resources::Resources;
 use crate::spec::Spec;
 use crate::tx::{Role, Tx};
 use crate::worker::cost::Cost;

@@ -31,8 +31,11 @@ pub async fn demo(arguments: &Arguments, demo: &Demo) -> anyhow::Result<End> {
     crate::logging::start("error,yakin::run=off");
     let began = Instant::now();
     let mut config = Config::read(arguments.config.as_deref())?;
-    config.issuer.get_or_insert_with(sample_issuer);
     let dir = data_dir()?.join("demo");
+    if config.issuer.is_none() {
+        config.issuer = Some(sample_issuer());
+        write_issuer(&dir)?;
+    }
     step(&format!("a private PostgreSQL in {}", dir.display()));
     let place = Place::private(config, dir, arguments.json, false).await?;
     start_clean(&place).await?;
@@ -80,6 +83,18 @@ fn sample_issuer() -> Issuer {
         registration_number: "T9700110012005".to_owned(),
         bank_account: "見本銀行 本店 普通 1234567 カ）ヤキンサンプル".to_owned(),
     }
+}
+
+/// Leaves the issuer where later commands on the demo's data find it.
+fn write_issuer(dir: &std::path::Path) -> anyhow::Result<()> {
+    let issuer = sample_issuer();
+    let text = format!(
+        "# the demo's: who issues its invoices\n[issuer]\nname = {:?}\naddress = {:?}\nregistration_number = {:?}\nbank_account = {:?}\n",
+        issuer.name, issuer.address, issuer.registration_number, issuer.bank_account
+    );
+    std::fs::create_dir_all(dir).with_context(|| format!("making {}", dir.display()))?;
+    let file = dir.join("yakin.toml");
+    std::fs::write(&file, text).with_context(|| format!("writing {}", file.display()))
 }
 
 /// The demo owns its database: an earlier night's is dropped.

@@ -2,7 +2,12 @@
 WITH rule AS (
     SELECT name, severity, threshold FROM yakin.alert_rules WHERE enabled
 ), batch AS (
-    SELECT id, slug, title, lower(spec ->> 'severity') AS severity, spec FROM yakin.batches
+    -- as the specification says, unless an operator's override stands
+    SELECT b.id, b.slug, b.title, coalesce(severity.value, lower(b.spec ->> 'severity')) AS severity,
+           coalesce(expected.value::float8, (b.spec #>> '{expected,secs}')::float8) AS expected_seconds
+      FROM yakin.batches b
+      LEFT JOIN yakin.settings severity ON (severity.batch_id, severity.key) = (b.id, 'severity')
+      LEFT JOIN yakin.settings expected ON (expected.batch_id, expected.key) = (b.id, 'expected')
 ), troubled AS (
     -- runs of the last 8 days that failed somebody, and nobody has healed: no later whole run succeeded, and some
     -- troubled tenant was not completed by a later run
@@ -55,7 +60,7 @@ WITH rule AS (
       FROM yakin.runs r JOIN batch b ON b.id = r.batch_id, rule
      WHERE r.state = 'running' AND rule.name = 'long_run'
        AND clock_timestamp() - r.real_started >
-           make_interval(secs => coalesce((b.spec #>> '{expected,secs}')::float8, rule.threshold::float8))
+           make_interval(secs => coalesce(b.expected_seconds, rule.threshold::float8))
     UNION ALL
     SELECT 'backlog', j.queue, NULL, NULL, format('%s jobs of queue %s have waited over 5 minutes', count(*), j.queue)
       FROM yakin.jobs j, rule

@@ -73,7 +73,7 @@ impl Lines {
         macro_rules! emit {
             ($level:ident) => {
                 tracing::event!(
-                    target: "yakin::run", tracing::Level::$level, jobName = self.slug, jobId = self.job,
+                    target: "yakin::run", tracing::Level::$level, jobName = self.slug, jobId = %self.job,
                     run = self.run, tenant = self.tenant, attempt = self.attempt, metadata = %metadata, "{message}"
                 )
             };

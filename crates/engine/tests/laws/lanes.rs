@@ -70,7 +70,7 @@ async fn settle_all(world: &World, results: &[Settlement]) -> Vec<i64> {
     settled
 }
 
-/// In every snapshot: no ready job lies before its lane's cursor, and a lane counts exactly its running jobs.
+/// In every snapshot: no ready job lies before its lane's cursor, and a lane with a cap counts exactly its running jobs.
 pub const LANES_HOLD: &str = "SELECT NOT EXISTS (
         SELECT FROM yakin.jobs j JOIN yakin.lanes l USING (queue, tenant_id)
          WHERE j.state = 'ready'
@@ -78,4 +78,4 @@ pub const LANES_HOLD: &str = "SELECT NOT EXISTS (
     AND NOT EXISTS (
         SELECT FROM yakin.lanes l LEFT JOIN (SELECT queue, tenant_id, count(*) AS n FROM yakin.jobs
                                               WHERE state = 'running' GROUP BY 1, 2) AS r USING (queue, tenant_id)
-         WHERE l.running <> coalesce(r.n, 0))";
+         WHERE l.cap IS NOT NULL AND l.running <> coalesce(r.n, 0))";
