@@ -232,7 +232,9 @@ BEGIN
            SET rows_written = u.rows_written + coalesce(r.rows, 0),
                counts = yakin.add_counts(u.counts, coalesce(r.counts, '{}')),
                amount_yen = CASE WHEN r.currency = 'JPY' THEN r.amount ELSE u.amount_yen END,
-               plan = coalesce(r.plan, u.plan)
+               -- a dry run's phases one behind the other, summed when it ends
+               plan = CASE WHEN r.plan IS NULL THEN u.plan
+                           ELSE coalesce(u.plan, '[]') || jsonb_build_array(r.plan) END
           FROM gone g JOIN result r USING (id)
          WHERE u.id = g.run_id AND g.kind IN ('prepare', 'global', 'finish')
     ), completed AS (

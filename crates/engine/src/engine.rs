@@ -24,6 +24,8 @@ use crate::resources::Resources;
 use crate::run::RunFacts;
 use crate::schedule::{planner, starter};
 use crate::spec::{Queue, Spec};
+use crate::tx::Tx;
+use crate::virtual_time;
 use crate::worker::settler::Settler;
 
 /// One Yakin process at work on a database.
@@ -44,6 +46,8 @@ pub struct Engine {
     overrides: Mutex<HashMap<String, Vec<(String, String)>>>,
     began: Instant,
     planned_ms: AtomicI64,
+    /// The schedule time, in microseconds, that the planner's last whole step was for.
+    planned_for: AtomicI64,
     plans: bool,
     plan_looped_ms: AtomicI64,
     claim_looped_ms: AtomicI64,
@@ -92,6 +96,7 @@ impl Engine {
             overrides: Mutex::default(),
             began: Instant::now(),
             planned_ms: AtomicI64::new(0),
+            planned_for: AtomicI64::new(i64::MIN),
             plans: roles.contains(&"plan"),
             plan_looped_ms: AtomicI64::new(0),
             claim_looped_ms: AtomicI64::new(0),
@@ -130,6 +135,7 @@ impl Engine {
         self.promote_step().await?;
         let ended = self.advance_step().await?;
         self.planned_ms.store(self.uptime_ms(), Ordering::Relaxed);
+        self.planned_for.store(now.as_microsecond(), Ordering::Relaxed);
         sqlx::query("UPDATE yakin.nodes SET real_planned = clock_timestamp() WHERE id = $1")
             .bind(self.node)
             .execute(&self.pool)
@@ -196,17 +202,17 @@ impl Engine {
     }
 
     /// In virtual time, when nothing is left to do at this instant: jumps to the next one. Returns the new time, or
-    /// `None` while work is under way or the end is reached.
+    /// `None` while work is under way, the end is reached, or this node has not planned at this instant yet.
     pub async fn step_virtual_time(&self) -> Result<Option<Timestamp>, sqlx::Error> {
-        let next: Option<jiff_sqlx::Timestamp> =
-            sqlx::query_scalar(include_str!("step_virtual_time.sql"))
-                .bind(self.registry.ids())
-                .fetch_optional(&self.pool)
-                .await?;
+        let planned_for = Timestamp::from_microsecond(self.planned_for.load(Ordering::Relaxed));
+        let Ok(planned_for) = planned_for else { return Ok(None) };
+        let mut tx = Tx::engine(&self.pool).await?;
+        let next = virtual_time::step(&mut tx, planned_for, &self.registry.ids()).await?;
+        tx.commit().await?;
         if let Some(next) = next {
-            self.clock.set(next.to_jiff());
+            self.clock.set(next);
         }
-        Ok(next.map(|t| t.to_jiff()))
+        Ok(next)
     }
 
     async fn read_virtual_time(&self) -> Result<(), sqlx::Error> {

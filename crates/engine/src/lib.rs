@@ -22,6 +22,7 @@ pub mod sentinel;
 pub mod spec;
 pub mod tenant;
 pub mod tx;
+mod virtual_time;
 pub mod worker;
 
 /// What a batch file needs: `use yakin_engine::prelude::*`.

@@ -1,4 +1,4 @@
-//! Invoice numbers: INV-YYYYMM-<tenant code>-<serial>, gap-free per tenant and billed month.
+//! Invoice numbers: `INV-YYYYMM-<tenant code>-<serial>`, gap-free per tenant and billed month.
 
 use jiff::civil::Date;
 use jiff_sqlx::ToSqlx;

@@ -185,8 +185,13 @@ pub(super) async fn end(
     now: Timestamp,
 ) -> Result<(), sqlx::Error> {
     let plans: Vec<Value> = sqlx::query_scalar(
-        "SELECT plan FROM yakin.run_tenants WHERE run_id = $1 AND plan IS NOT NULL
-         UNION ALL SELECT plan FROM yakin.runs WHERE id = $1 AND plan IS NOT NULL",
+        // always in the same order: the plan's hash names it
+        "SELECT plan FROM (
+            SELECT 0, phase.n, phase.plan FROM yakin.runs, jsonb_array_elements(plan) WITH ORDINALITY AS phase (plan, n)
+             WHERE id = $1
+            UNION ALL
+            SELECT 1, tenant_id, plan FROM yakin.run_tenants WHERE run_id = $1 AND plan IS NOT NULL
+         ) AS each_plan (place, n, plan) ORDER BY place, n",
     )
     .bind(run)
     .fetch_all(tx.inner()?)

@@ -9,6 +9,7 @@ use crate::queue::JobKind;
 use crate::registry::has_tenants;
 use crate::spec::{Approval, Need, NeedDays, Phase, Spec};
 use crate::tx::Tx;
+use crate::virtual_time;
 
 /// What a waiting run waits for.
 #[derive(Debug, sqlx::FromRow)]
@@ -43,6 +44,9 @@ pub async fn try_start(
     .fetch_optional(tx.inner()?)
     .await?;
     let Some(waiting) = waiting else { return Ok(()) };
+    if !virtual_time::stand(tx, now).await? {
+        return Ok(());
+    }
     if waiting.cancel_requested {
         return end(tx, spec, run, Verdict::new("cancelled", "cancelled before it started"), now)
             .await;

@@ -11,6 +11,7 @@ use crate::record::start::try_start;
 use crate::registry::Registry;
 use crate::spec::{CatchUp, Overlap, Spec};
 use crate::tx::Tx;
+use crate::virtual_time;
 
 /// How late a firing of a batch without catch-up may still start: deploys take seconds, not minutes.
 const GRACE_SECONDS: i64 = 60;
@@ -70,6 +71,10 @@ async fn start_one(
     now: Timestamp,
 ) -> Result<Verdict, sqlx::Error> {
     let mut tx = Tx::engine(pool).await?;
+    if !virtual_time::stand(&mut tx, now).await? {
+        tx.rollback().await?;
+        return Ok(Verdict::Wait);
+    }
     // one starter per batch at a time, so that two nodes cannot both see "no run is open"
     let mine: Option<jiff_sqlx::Timestamp> = sqlx::query_scalar(include_str!("take_firing.sql"))
         .bind(spec.id)

@@ -1,6 +1,7 @@
 -- Virtual time stands while any job is ready or runs, or a run can move on; else it jumps to the next due instant.
+-- The row is locked by the caller.
 WITH control AS (
-    SELECT virtual_now, virtual_until FROM yakin.control WHERE virtual_now IS NOT NULL FOR UPDATE
+    SELECT virtual_now, virtual_until FROM yakin.control WHERE virtual_now IS NOT NULL
 ), quiet AS (
     SELECT NOT EXISTS (SELECT FROM yakin.jobs WHERE state IN ('ready', 'running'))
        AND NOT EXISTS (SELECT FROM yakin.runs r WHERE r.state = 'running' AND NOT EXISTS (
@@ -20,7 +21,7 @@ WITH control AS (
                           AND r.waiting_for NOT LIKE 'approval%')) AS candidate
 )
 UPDATE yakin.control c
-   SET virtual_now = least(greatest(next.instant, c.virtual_now), c.virtual_until)
+   SET virtual_now = least(greatest(coalesce(next.instant, c.virtual_until), c.virtual_now), c.virtual_until)
   FROM quiet, next
  WHERE quiet.is_quiet AND c.virtual_now IS NOT NULL
    AND (c.virtual_until IS NULL OR c.virtual_now < c.virtual_until)
