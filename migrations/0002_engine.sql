@@ -378,6 +378,9 @@ BEGIN
     END IF;
     PERFORM pg_advisory_xact_lock(7284413, parent::oid::integer); -- nodes start together: one makes it, the other finds it
     IF to_regclass(format('%I.%I', schema_name, partition_name)) IS NOT NULL THEN RETURN false; END IF;
+    -- two nodes at once: the second waits here and then sees the first one's partition
+    EXECUTE format('LOCK TABLE ONLY %s IN SHARE UPDATE EXCLUSIVE MODE', parent);
+    IF to_regclass(format('%I.%I', schema_name, partition_name)) IS NOT NULL THEN RETURN false; END IF;
     EXECUTE format('CREATE TABLE %I.%I PARTITION OF %s FOR VALUES FROM (%L) TO (%L)',
                    schema_name, partition_name, parent, first_instant, next_instant);
     IF EXISTS (SELECT FROM pg_class WHERE oid = parent AND relrowsecurity) THEN

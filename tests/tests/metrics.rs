@@ -69,7 +69,7 @@ async fn a_node_that_worked_shows_it() {
             ["debug", "info", "warn", "error"].contains(&line["level"].as_str().expect("level"))
         );
     }
-    let of_jobs: Vec<_> = logs.iter().filter(|l| l["jobId"].is_i64()).collect();
+    let of_jobs: Vec<_> = logs.iter().filter(|l| l["jobId"].is_string()).collect();
     assert!(!of_jobs.is_empty(), "no line of a job: {logs:?}");
     for line in of_jobs {
         assert_eq!(line["jobName"], slug("BATCH-204"), "{line}");

@@ -39,6 +39,10 @@ pub enum DatabaseError {
 }
 
 fn options(url: &str) -> Result<PgConnectOptions, DatabaseError> {
+    if !url.starts_with("postgres://") && !url.starts_with("postgresql://") {
+        let scheme = url.split("://").next().filter(|s| s.len() < url.len()).unwrap_or("nothing");
+        return Err(DatabaseError::Url(format!("it begins with {scheme}")));
+    }
     let options = PgConnectOptions::from_str(url).map_err(|e| DatabaseError::Url(e.to_string()))?;
     Ok(options.application_name("yakin").options([
         ("client_connection_check_interval", "10s"),
@@ -49,6 +53,10 @@ fn options(url: &str) -> Result<PgConnectOptions, DatabaseError> {
 }
 
 fn unreachable(url: &str, error: sqlx::Error) -> DatabaseError {
+    let code = error.as_database_error().and_then(|e| e.code());
+    if let (Some("42501"), Ok(options)) = (code.as_deref(), PgConnectOptions::from_str(url)) {
+        return DatabaseError::MissingRole { login: options.get_username().to_owned() };
+    }
     let place = PgConnectOptions::from_str(url).map_or_else(
         |_| "?".to_owned(),
         |o| match o.get_socket() {
@@ -85,19 +93,21 @@ async fn check(url: &str) -> Result<(), DatabaseError> {
     let mut connection = connect_as_login(url).await?;
     refuse_old(&mut connection).await?;
     let want = MIGRATIONS.iter().map(|m| m.version).max().unwrap_or(0);
+    let (login, may): (String, Option<bool>) = sqlx::query_as(
+        "SELECT session_user::text, (SELECT pg_has_role(session_user, oid, 'MEMBER') FROM pg_roles
+                                      WHERE rolname = 'yakin_engine')",
+    )
+    .fetch_one(&mut connection)
+    .await?;
+    match may {
+        None => return Err(DatabaseError::NotMigrated { have: 0, want }),
+        Some(false) => return Err(DatabaseError::MissingRole { login }),
+        Some(true) => connection.execute("SET ROLE yakin_engine").await?,
+    };
     let have = applied(&mut connection).await?;
     if have < want {
         return Err(DatabaseError::NotMigrated { have, want });
     }
-    let (login, may): (String, bool) = sqlx::query_as(
-        "SELECT session_user::text, pg_has_role(session_user, 'yakin_engine', 'MEMBER')",
-    )
-    .fetch_one(&mut connection)
-    .await?;
-    if !may {
-        return Err(DatabaseError::MissingRole { login });
-    }
-    connection.execute("SET ROLE yakin_engine").await?;
     let oldest: i32 = sqlx::query_scalar("SELECT oldest_binary FROM yakin.compatibility")
         .fetch_one(&mut connection)
         .await?;
@@ -121,9 +131,13 @@ async fn refuse_old(connection: &mut PgConnection) -> Result<(), DatabaseError> 
 }
 
 async fn applied(connection: &mut PgConnection) -> Result<i64, DatabaseError> {
-    let there: bool = sqlx::query_scalar("SELECT to_regclass('yakin.schema_version') IS NOT NULL")
-        .fetch_one(&mut *connection)
-        .await?;
+    // not by to_regclass: that is an error where the schema may not be used
+    let there: bool = sqlx::query_scalar(
+        "SELECT EXISTS (SELECT FROM pg_class c JOIN pg_namespace n ON n.oid = c.relnamespace
+                         WHERE n.nspname = 'yakin' AND c.relname = 'schema_version')",
+    )
+    .fetch_one(&mut *connection)
+    .await?;
     if !there {
         return Ok(0);
     }

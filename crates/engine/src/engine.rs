@@ -26,6 +26,7 @@ use crate::schedule::{planner, starter};
 use crate::spec::{Queue, Spec};
 use crate::tx::Tx;
 use crate::virtual_time;
+pub use crate::virtual_time::set_virtual_time;
 use crate::worker::settler::Settler;
 
 /// One Yakin process at work on a database.
@@ -199,6 +200,15 @@ impl Engine {
     /// Creates the partitions that will be needed, and drops those past their keep; gives way to any reader.
     pub async fn ensure_partitions(&self) -> Result<(), sqlx::Error> {
         sqlx::query(include_str!("partitions.sql")).execute(&self.pool).await.map(|_| ())
+    }
+
+    /// Creates the coming months' partitions of the service's logs, by schedule time.
+    pub async fn ensure_log_partitions(&self) -> Result<(), sqlx::Error> {
+        sqlx::query(include_str!("partitions_logs.sql"))
+            .bind(self.clock.now().to_sqlx())
+            .execute(&self.pool)
+            .await
+            .map(|_| ())
     }
 
     /// In virtual time, when nothing is left to do at this instant: jumps to the next one. Returns the new time, or
@@ -378,18 +388,4 @@ impl std::fmt::Debug for Engine {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
         f.debug_struct("Engine").field("node", &self.node).finish_non_exhaustive()
     }
-}
-
-/// Sets the shared virtual time of a database, or returns it to real time.
-pub async fn set_virtual_time(
-    pool: &PgPool,
-    now: Option<Timestamp>,
-    until: Option<Timestamp>,
-) -> Result<(), sqlx::Error> {
-    sqlx::query("UPDATE yakin.control SET virtual_now = $1, virtual_until = $2")
-        .bind(now.map(|t| t.to_sqlx()))
-        .bind(until.map(|t| t.to_sqlx()))
-        .execute(pool)
-        .await
-        .map(|_| ())
 }

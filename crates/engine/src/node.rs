@@ -104,10 +104,11 @@ async fn watch_loop(engine: Arc<Engine>, stop: CancellationToken) {
         if let Err(error) = engine.watch_step().await {
             tracing::error!(%error, "watching failed; the next step tries again");
         }
-        if hourly == 0
-            && let Err(error) = engine.ensure_partitions().await
-        {
-            tracing::warn!(%error, "partitions could not be prepared; tried again in an hour");
+        if hourly == 0 {
+            let prepared = (engine.ensure_partitions().await, engine.ensure_log_partitions().await);
+            if let Err(error) = prepared.0.and(prepared.1) {
+                tracing::warn!(%error, "partitions could not be prepared; tried again in an hour");
+            }
         }
         hourly = (hourly + 1) % 720;
         tokio::select! {

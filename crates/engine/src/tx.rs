@@ -162,7 +162,8 @@ impl Tx {
 
 fn wear(role: Role) -> String {
     match role {
-        Role::Engine => String::new(),
+        // short by law, so a node that freezes inside one holds nobody up for long
+        Role::Engine => "; SET LOCAL idle_in_transaction_session_timeout = '10s'".to_owned(),
         Role::Tenant(id) => {
             format!("; SET LOCAL ROLE yakin_tenant; SET LOCAL yakin.tenant = '{id}'")
         }

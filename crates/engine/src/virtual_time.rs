@@ -3,6 +3,7 @@
 
 use jiff::Timestamp;
 use jiff_sqlx::ToSqlx;
+use sqlx::postgres::PgPool;
 
 use crate::tx::Tx;
 
@@ -38,4 +39,18 @@ pub(crate) async fn step(
             .fetch_optional(tx.inner()?)
             .await?;
     Ok(next.map(|t| t.to_jiff()))
+}
+
+/// Sets the shared virtual time of a database, or returns it to real time.
+pub async fn set_virtual_time(
+    pool: &PgPool,
+    now: Option<Timestamp>,
+    until: Option<Timestamp>,
+) -> Result<(), sqlx::Error> {
+    sqlx::query("UPDATE yakin.control SET virtual_now = $1, virtual_until = $2")
+        .bind(now.map(|t| t.to_sqlx()))
+        .bind(until.map(|t| t.to_sqlx()))
+        .execute(pool)
+        .await
+        .map(|_| ())
 }

@@ -49,7 +49,12 @@ pub async fn work_queue(
     let free = Arc::new(Semaphore::new(permits));
     let all = u32::try_from(permits).unwrap_or(u32::MAX);
     while !stop.is_cancelled() {
-        let Ok(first) = free.clone().acquire_owned().await else { break };
+        let first = tokio::select! {
+            biased;
+            () = stop.cancelled() => break,
+            first = free.clone().acquire_owned() => first,
+        };
+        let Ok(first) = first else { break };
         let more = free.available_permits();
         let taken = match u32::try_from(more).ok().filter(|n| *n > 0) {
             Some(n) => free.clone().try_acquire_many_owned(n).ok(),

@@ -167,11 +167,11 @@ async fn overlap_queue_lets_the_next_firing_wait_for_the_open_run() {
 async fn over_days_with_gaps_every_firing_ends_in_exactly_one_outcome() {
     let world = World::new(vec![entry::<Latest>(), entry::<Minutely>()]).await;
     let mut state = 7_u64;
-    for _ in 0..25 {
+    for _ in 0..20 {
         world.settle().await;
         // a seeded walk: a few seconds, or hours
         state = state.wrapping_mul(6_364_136_223_846_793_005).wrapping_add(1);
-        let seconds = if state >> 62 == 0 { (state >> 40) % 40_000 } else { (state >> 40) % 300 };
+        let seconds = if state >> 62 == 0 { (state >> 40) % 20_000 } else { (state >> 40) % 300 };
         pass_seconds(&world, seconds as i64);
     }
     world.settle().await;

@@ -1,6 +1,8 @@
 //! The laws, one file per theme: what the engine promises, shown on a real PostgreSQL with a clock moved by hand.
 #![allow(clippy::unwrap_used, clippy::panic)] // helpers of tests may fail the test
 
+mod alerts;
+mod audit;
 mod cancel;
 mod catch_up;
 mod common;
@@ -11,11 +13,16 @@ mod fencing;
 mod firings;
 mod lanes;
 mod locks;
+mod migrations;
 mod needs;
 mod outcomes;
+mod partitions;
+mod performance;
 mod pool;
 mod queue;
 mod rescue;
+mod serving;
 mod snapshot;
 mod tenancy;
+mod time;
 mod virtual_time;

@@ -2,6 +2,7 @@
 
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
+use std::time::Duration;
 
 use yakin_engine::operate::switches::{pause, stop_all};
 use yakin_engine::outcome::{Cause, Stop};
@@ -125,6 +126,7 @@ async fn many_hands_enqueue_claim_and_settle_without_deadlock_and_no_job_is_lost
     let watcher = tokio::spawn(async move {
         while !until.load(Ordering::SeqCst) {
             assert!(watched.one::<bool>(LANES_HOLD).await);
+            tokio::time::sleep(Duration::from_millis(20)).await;
         }
     });
     for enqueuer in enqueuers {
