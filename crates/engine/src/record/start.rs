@@ -7,7 +7,7 @@ use super::advance::{Verdict, end, enqueue_phase};
 use crate::days::Days;
 use crate::queue::JobKind;
 use crate::registry::has_tenants;
-use crate::spec::{Approval, Need, NeedDays, Phase, Spec};
+use crate::spec::{Approval, Need, NeedDays, Overlap, Phase, Spec};
 use crate::tx::Tx;
 use crate::virtual_time;
 
@@ -55,6 +55,12 @@ pub async fn try_start(
     {
         return wait(tx, run, "approval of a second person").await;
     }
+    if spec.overlap == Overlap::Queue
+        && !waiting.dry_run
+        && let Some(open) = open_before(tx, spec, run).await?
+    {
+        return wait(tx, run, &format!("run {open}")).await;
+    }
     // A person who starts a run has decided: missing needs block tenants one by one, they do not hold the run.
     let needs = match waiting.trigger.as_str() {
         "firing" => judge_needs(tx, spec, &waiting, now).await?,
@@ -88,6 +94,18 @@ pub async fn try_start(
     .execute(tx.inner()?)
     .await?;
     enqueue_phase(tx, spec, run, kind, now).await
+}
+
+/// The oldest run of the batch that is open before this one.
+async fn open_before(tx: &mut Tx, spec: &Spec, run: i64) -> Result<Option<i64>, sqlx::Error> {
+    sqlx::query_scalar(
+        "SELECT min(id) FROM yakin.runs
+          WHERE batch_id = $1 AND id < $2 AND state <> 'ended' AND NOT dry_run",
+    )
+    .bind(spec.id)
+    .bind(run)
+    .fetch_one(tx.inner()?)
+    .await
 }
 
 async fn wait(tx: &mut Tx, run: i64, what: &str) -> Result<(), sqlx::Error> {

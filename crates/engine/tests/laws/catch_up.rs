@@ -1,10 +1,11 @@
 //! What becomes of firings that came due late: catch-up rules, windows, overlap. Each ends in exactly one outcome.
 
+use yakin_engine::operate::runs::{Wanted, start};
 use yakin_engine::prelude::*;
 use yakin_engine::registry::entry;
-use yakin_testkit::World;
+use yakin_testkit::{World, act};
 
-use crate::common::{Gate, firing, firings, global, idle, pass_seconds, until};
+use crate::common::{Gate, begin, firing, firings, global, idle, pass_seconds, until};
 
 const NIGHTLY: Spec = Spec { schedule: cron("0 2 * * *"), ..global("T-CATCH") };
 idle!(Latest, NIGHTLY);
@@ -117,6 +118,9 @@ impl Batch for Queues {
     }
 }
 
+idle!(QueuesToo, Spec { overlap: Overlap::Queue, ..global("T-QUEUE") });
+idle!(ForbidsToo, global("T-FORBID"));
+
 /// Works in the background: one attempt stands at a gate.
 fn work(world: &World) -> tokio::task::JoinHandle<()> {
     let engine = world.engine.clone();
@@ -164,6 +168,31 @@ async fn overlap_queue_lets_the_next_firing_wait_for_the_open_run() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
+async fn runs_by_hand_wait_their_turn_as_well_or_are_refused() {
+    let world = World::new(vec![entry::<QueuesToo>(), entry::<ForbidsToo>()]).await;
+    let first = begin(&world, "T-QUEUE", Wanted::default()).await;
+    let second = begin(&world, "T-QUEUE", Wanted::default()).await;
+    world.engine.plan_step().await.unwrap();
+    let waits = format!("SELECT waiting_for FROM yakin.runs WHERE id = {second}");
+    assert_eq!(world.one::<String>(&waits).await, format!("run {first}"));
+    world.settle().await;
+    assert_eq!(world.seen(second).await.outcome(), "succeeded");
+    let order =
+        "SELECT array_agg(id ORDER BY real_started) FROM yakin.runs WHERE batch_id = 'T-QUEUE'";
+    assert_eq!(world.one::<Vec<i64>>(order).await, [first, second]);
+
+    let open = begin(&world, "T-FORBID", Wanted::default()).await;
+    let (registry, now) = (&world.engine.registry, world.clock.now());
+    let again = Wanted::default();
+    let refused = start(&world.pool, registry, "T-FORBID", again, "operator", &act(), now).await;
+    let message = refused.unwrap_err().to_string();
+    assert!(message.starts_with(&format!("run {open} of T-FORBID is still open")), "{message}");
+    // a dry run is in nobody's way
+    let dry = Wanted { dry_run: true, ..Wanted::default() };
+    start(&world.pool, registry, "T-FORBID", dry, "operator", &act(), now).await.unwrap();
+}
+
+#[tokio::test(flavor = "multi_thread")]
 async fn over_days_with_gaps_every_firing_ends_in_exactly_one_outcome() {
     let world = World::new(vec![entry::<Latest>(), entry::<Minutely>()]).await;
     let mut state = 7_u64;
@@ -185,4 +214,12 @@ async fn over_days_with_gaps_every_firing_ends_in_exactly_one_outcome() {
     let unmatched = "SELECT count(*) FROM yakin.runs r FULL JOIN (SELECT * FROM yakin.firings WHERE run_id IS NOT NULL) f
                          ON f.run_id = r.id WHERE r.id IS NULL OR f.run_id IS NULL OR f.outcome <> r.outcome";
     assert_eq!(world.one::<i64>(unmatched).await, 0);
+    // and an outcome is final: planning everything again changes none
+    let outcomes =
+        "SELECT md5(string_agg(f::text, ',' ORDER BY batch_id, planned_at)) FROM yakin.firings f
+                     WHERE state = 'ended'";
+    let before: String = world.one(outcomes).await;
+    world.sql("UPDATE yakin.batches SET planned_until = '2026-11-01T01:00:00+09:00'").await;
+    world.settle().await;
+    assert_eq!(world.one::<String>(outcomes).await, before);
 }

@@ -7,7 +7,7 @@ use yakin_engine::registry::entry;
 use yakin_engine::worker::pool::work_until_empty;
 use yakin_testkit::World;
 
-use crate::common::{begin, global, tenants};
+use crate::common::{begin, global, node, tenants};
 
 struct Plans;
 impl Batch for Plans {
@@ -160,11 +160,21 @@ async fn the_plans_hash_names_the_plan() {
     assert_eq!(first.plan_hash.as_ref().unwrap().len(), 64);
     let wanted = Wanted { dry_run: true, ..Wanted::default() };
     let again = begin(&world, "T-PLANS", wanted).await;
+    // a node that reads the ledger as it lies, without an index
+    world
+        .sql(
+            "DO $$ BEGIN
+                EXECUTE format('ALTER DATABASE %I SET enable_indexscan = off', current_database());
+                EXECUTE format('ALTER DATABASE %I SET enable_bitmapscan = off', current_database());
+             END $$",
+        )
+        .await;
+    let reader = node(&world, vec![entry::<Plans>()]).await;
     while world.seen(again).await.outcome() == "open" {
-        work_until_empty(&world.engine).await.unwrap();
+        work_until_empty(&reader).await.unwrap();
         // the ledger's rows lie in another order: the first tenant's last
         world.sql("UPDATE yakin.run_tenants SET attempts = attempts WHERE tenant_id = (SELECT min(tenant_id) FROM app.tenants)").await;
-        world.engine.plan_step().await.unwrap();
+        reader.plan_step().await.unwrap();
     }
     assert_eq!(world.seen(again).await.plan_hash, first.plan_hash);
     world.tenant("d").await;

@@ -12,6 +12,7 @@ mod fairness;
 mod fencing;
 mod firings;
 mod lanes;
+mod ledger;
 mod locks;
 mod migrations;
 mod needs;

@@ -5,6 +5,7 @@ use std::time::Duration;
 use sqlx::{AssertSqlSafe, PgPool};
 use yakin_testkit::World;
 
+use crate::common::until;
 use crate::lanes::empty_world;
 
 async fn call(pool: &PgPool, function: &str, month: &str) -> Result<bool, sqlx::Error> {
@@ -41,15 +42,21 @@ async fn a_months_partition_is_made_once_from_tokyo_midnight_to_tokyo_midnight()
 async fn two_nodes_that_make_the_same_partition_both_go_on() {
     let world = empty_world().await;
     let other = world.database.engine_pool(2).await;
-    for month in
-        ["2027-01-01", "2027-02-01", "2027-03-01", "2027-04-01", "2027-05-01", "2027-06-01"]
-    {
-        let (one, two) = tokio::join!(
-            call(&world.pool, "ensure_month", month),
-            call(&other, "ensure_month", month)
-        );
-        assert_eq!(u8::from(one.unwrap()) + u8::from(two.unwrap()), 1, "{month}");
-    }
+    // both have seen that it is missing and wait to make it
+    let mut holder = world.database.owner.begin().await.unwrap();
+    let hold = "LOCK TABLE ONLY app.login_logs IN SHARE UPDATE EXCLUSIVE MODE";
+    sqlx::raw_sql(hold).execute(&mut *holder).await.unwrap();
+    let both_wait = "SELECT count(*) = 2 FROM pg_locks
+                      WHERE NOT granted AND relation = 'app.login_logs'::regclass";
+    let (one, two, ()) = tokio::join!(
+        call(&world.pool, "ensure_month", "2027-01-01"),
+        call(&other, "ensure_month", "2027-01-01"),
+        async {
+            until(&world, both_wait).await;
+            holder.rollback().await.unwrap();
+        }
+    );
+    assert_eq!(u8::from(one.unwrap()) + u8::from(two.unwrap()), 1);
 }
 
 #[tokio::test(flavor = "multi_thread")]
