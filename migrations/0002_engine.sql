@@ -376,7 +376,6 @@ BEGIN
        OR (SELECT relkind FROM pg_class WHERE oid = parent) <> 'p' THEN
         RAISE EXCEPTION 'ensure_month: % is no partitioned table of ours, or % no first of a month', parent, month;
     END IF;
-    PERFORM pg_advisory_xact_lock(7284413, parent::oid::integer); -- nodes start together: one makes it, the other finds it
     IF to_regclass(format('%I.%I', schema_name, partition_name)) IS NOT NULL THEN RETURN false; END IF;
     -- two nodes at once: the second waits here and then sees the first one's partition
     EXECUTE format('LOCK TABLE ONLY %s IN SHARE UPDATE EXCLUSIVE MODE', parent);

@@ -63,7 +63,7 @@ impl Batch for Follows {
 }
 
 async fn letters(world: &World) -> Vec<String> {
-    sqlx::query_scalar("SELECT kind || ' ' || state FROM yakin.dead_letters ORDER BY id")
+    sqlx::query_scalar("SELECT kind || ' ' || state FROM yakin.dead_letters ORDER BY tenant_id, id")
         .fetch_all(&world.database.owner)
         .await
         .unwrap()
