@@ -2,9 +2,23 @@
 //! it.
 
 pub mod answer;
+pub mod chat;
+pub mod keys;
+pub mod line_works;
+pub mod log_files;
+pub mod mail;
+pub mod outgoing;
 pub mod private_postgres;
 pub mod secret;
+pub mod slack;
+pub mod storage;
+pub mod teams;
+pub mod webhook;
 
 pub use answer::Answer;
+pub use chat::ChatMessage;
+pub use keys::{Keys, KeysError};
+pub use log_files::{LogFileSettings, LogFiles, LogFilesError};
 pub use private_postgres::{PrivatePostgres, PrivatePostgresError};
 pub use secret::Secret;
+pub use storage::{Storage, StorageError, StorageSettings, Stored};

@@ -1,0 +1,15 @@
+//! Vendors' servers as tests need them: they check what the vendors check, keep what they
+//! accepted in order, and misbehave on demand.
+
+mod desk;
+mod line_works;
+mod slack;
+pub mod smtp;
+mod teams;
+mod webhook;
+
+pub use desk::{Next, Request, StandIn};
+pub use line_works::{LineWorksPost, LineWorksStandIn, other_rsa_key_pem};
+pub use slack::{SlackPost, SlackStandIn};
+pub use teams::{TeamsPost, TeamsStandIn};
+pub use webhook::{WebhookPost, WebhookStandIn};
