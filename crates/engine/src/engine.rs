@@ -16,6 +16,7 @@ use crate::error::{Doing, EngineError};
 use crate::outcome::Stop;
 use crate::queue::{Job, claim, heartbeat, rescue};
 use crate::record::advance::{self, Ending};
+use crate::record::alert_messages::Route;
 use crate::record::alerts;
 use crate::record::metrics::Metrics;
 use crate::record::runs;
@@ -39,6 +40,7 @@ pub struct Engine {
     pub metrics: Metrics,
     pub(crate) settler: Settler,
     pub(crate) resources: Resources,
+    alert_routes: Vec<Route>,
     arrivals: [Notify; Queue::ALL.len()],
     pub(crate) job_ended: Notify,
     pub(crate) wake_planner: Notify,
@@ -84,6 +86,7 @@ impl Engine {
         let engine = Engine {
             settler: Settler::start(pool.clone(), clock.clone(), node),
             resources: Resources::default(),
+            alert_routes: Vec::new(),
             pool,
             clock,
             registry,
@@ -113,6 +116,11 @@ impl Engine {
     /// Gives the node something its batches ask for by type: an issuer, a storage, a sender.
     pub fn provide<T: Send + Sync + 'static>(&mut self, resource: T) {
         self.resources.put(resource);
+    }
+
+    /// Sends alerts on these routes from now on: each change of an alert becomes a message on those that want it.
+    pub fn route_alerts(&mut self, routes: Vec<Route>) {
+        self.alert_routes = routes;
     }
 
     /// Says goodbye: the node's row ends, so that nobody misses it.
@@ -172,7 +180,7 @@ impl Engine {
         if rescued > 0 {
             tracing::warn!(jobs = rescued, "rescued jobs of a silent worker");
         }
-        alerts::evaluate(&self.pool, now).await
+        alerts::evaluate(&self.pool, &self.alert_routes, now).await
     }
 
     /// Extends the leases of this node's jobs; stops those it has lost and those of cancelled runs.

@@ -22,6 +22,18 @@ pub struct Done {
     pub currency: Option<String>,
     /// The work had been done before; nothing was done twice.
     pub reused: bool,
+    /// What people should be told; kept of prepare, finish and global work.
+    #[serde(default)]
+    pub reports: Vec<Report>,
+}
+
+/// Something a batch wants people to know: an alert at the batch's severity, open until a later run of the batch ends
+/// without saying it.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Report {
+    /// What it is about, the same words each time.
+    pub subject: String,
+    pub message: String,
 }
 
 impl Done {
@@ -40,6 +52,12 @@ impl Done {
     pub fn amount(mut self, amount: Decimal, currency: &str) -> Done {
         self.amount = Some(amount);
         self.currency = Some(currency.to_owned());
+        self
+    }
+
+    /// Tells people; see [`Report`].
+    pub fn report(mut self, subject: &str, message: impl Into<String>) -> Done {
+        self.reports.push(Report { subject: subject.to_owned(), message: message.into() });
         self
     }
 

@@ -1,6 +1,7 @@
 //! What work holds in its hands: the run's facts, reads, the one write, checkpoints, log lines, progress.
 
 mod handles;
+mod steps;
 
 use std::sync::{Arc, Mutex, PoisonError};
 
@@ -14,7 +15,7 @@ use crate::engine::Engine;
 use crate::outcome::{Cause, Done, Outcome, Stop};
 use crate::queue::Job;
 use crate::queue::JobKind;
-use crate::queue::enqueue::{NewJob, enqueue};
+use crate::queue::enqueue::insert_follow_ups;
 use crate::queue::settle::{Settlement, settle};
 use crate::record::logs::{Level, Lines};
 use crate::resources::Resources;
@@ -280,24 +281,7 @@ impl Attempt {
     }
 
     async fn insert_follow_ups(&self, tx: &mut Tx) -> Result<(), sqlx::Error> {
-        let wanted = std::mem::take(&mut tx.follow_ups);
-        let now = self.clock.now();
-        let jobs: Vec<NewJob<'_>> = wanted
-            .into_iter()
-            .map(|act| NewJob {
-                queue: self.spec.queue.name(),
-                tenant: act.tenant,
-                priority: self.spec.priority as i16,
-                run: Some(self.facts.id),
-                batch: self.spec.id,
-                kind: JobKind::FollowUp,
-                payload: json!({"name": act.name, "payload": act.payload}),
-                unique_key: None,
-                at: now,
-                deadline: None,
-            })
-            .collect();
-        enqueue(tx, &jobs, now).await.map(|_| ())
+        insert_follow_ups(tx, self.spec, Some(self.facts.id), self.clock.now()).await
     }
 
     async fn plan_and_roll_back(&self, mut tx: Tx) -> Result<(), Stop> {

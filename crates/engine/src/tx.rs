@@ -25,6 +25,8 @@ pub enum Role {
 /// A job that is inserted together with the transaction.
 #[derive(Clone, Debug)]
 pub struct FollowUp {
+    /// The run it belongs to; `None` = that of the attempt.
+    pub run: Option<i64>,
     pub name: String,
     pub tenant: i64,
     pub payload: Value,
@@ -82,7 +84,20 @@ impl Tx {
     /// Inserts a follow-up job of this batch together with the transaction.
     pub fn follow_up(&mut self, name: &str, tenant: i64, payload: Value) {
         self.planned.push(json!({"follow_up": name, "tenant": tenant}));
-        self.follow_ups.push(FollowUp { name: name.to_owned(), tenant, payload });
+        self.follow_ups.push(FollowUp { run: None, name: name.to_owned(), tenant, payload });
+    }
+
+    /// The same for an earlier run of the batch, when a person's act lets it go on.
+    pub fn follow_up_of(&mut self, run: i64, name: &str, tenant: i64, payload: Value) {
+        self.follow_up(name, tenant, payload);
+        if let Some(added) = self.follow_ups.last_mut() {
+            added.run = Some(run);
+        }
+    }
+
+    /// Notes an act outside that a real run would carry out; it stands in a dry run's plan.
+    pub fn plan(&mut self, act: Value) {
+        self.planned.push(act);
     }
 
     /// The engine's own access, past the guard.

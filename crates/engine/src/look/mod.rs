@@ -271,6 +271,18 @@ pub async fn progress(pool: &PgPool, run: i64) -> Result<Progress, EngineError> 
         .doing("reading a run's progress")
 }
 
+/// Follow-up jobs of a run that can be worked now (those that wait for another try are left out).
+pub async fn follow_ups(pool: &PgPool, run: i64) -> Result<i64, EngineError> {
+    sqlx::query_scalar(
+        "SELECT count(*) FROM yakin.jobs
+          WHERE run_id = $1 AND kind = 'follow_up' AND state IN ('ready', 'running')",
+    )
+    .bind(run)
+    .fetch_one(pool)
+    .await
+    .doing("reading a run's follow-up jobs")
+}
+
 fn instant<S: serde::Serializer>(
     value: &jiff_sqlx::Timestamp,
     serializer: S,

@@ -7,20 +7,24 @@ pub mod runs;
 pub mod settings;
 pub mod switches;
 
+use jiff::Timestamp;
 use serde_json::Value;
 use sqlx::postgres::PgPool;
 
 use crate::error::{Doing, EngineError};
+use crate::queue::enqueue::insert_follow_ups;
 use crate::record::audit::{Act, record};
+use crate::spec::Spec;
 use crate::tx::{Role, Tx};
 
-/// An act of a person on business rows: `work` as `role`, and the audit line, in one transaction.
+/// An act of a person on business rows of `spec`'s batch: `work` as `role`, the follow-up jobs it asks for, and the
+/// audit line, in one transaction.
 pub async fn audited<T, F>(
     pool: &PgPool,
     role: Role,
-    act: &Act,
-    action: &str,
-    subject: &str,
+    spec: &Spec,
+    (act, action, subject): (&Act, &str, &str),
+    now: Timestamp,
     work: F,
 ) -> Result<T, EngineError>
 where
@@ -36,6 +40,7 @@ where
         }
     };
     tx.become_engine().await.doing(doing)?;
+    insert_follow_ups(&mut tx, spec, None, now).await.doing(doing)?;
     record(&mut tx, act, action, subject, Value::Object(Default::default())).await.doing(doing)?;
     tx.commit().await.doing(doing)?;
     Ok(done)

@@ -3,9 +3,10 @@
 use jiff::Timestamp;
 use jiff_sqlx::ToSqlx;
 use serde::Serialize;
-use serde_json::Value;
+use serde_json::{Value, json};
 
 use super::JobKind;
+use crate::spec::Spec;
 use crate::tx::Tx;
 
 /// A job to insert.
@@ -43,4 +44,30 @@ pub async fn enqueue(
         .bind(now.to_sqlx())
         .fetch_one(tx.inner()?)
         .await
+}
+
+/// Inserts the follow-up jobs that the transaction's work asked for, as jobs of the batch.
+pub(crate) async fn insert_follow_ups(
+    tx: &mut Tx,
+    spec: &Spec,
+    run: Option<i64>,
+    now: Timestamp,
+) -> Result<(), sqlx::Error> {
+    let wanted = std::mem::take(&mut tx.follow_ups);
+    let jobs: Vec<NewJob<'_>> = wanted
+        .into_iter()
+        .map(|act| NewJob {
+            queue: spec.queue.name(),
+            tenant: act.tenant,
+            priority: spec.priority as i16,
+            run: act.run.or(run),
+            batch: spec.id,
+            kind: JobKind::FollowUp,
+            payload: json!({"name": act.name, "payload": act.payload}),
+            unique_key: None,
+            at: now,
+            deadline: None,
+        })
+        .collect();
+    enqueue(tx, &jobs, now).await.map(|_| ())
 }

@@ -6,7 +6,7 @@ use serde::Serialize;
 use serde_json::{Value, json};
 
 use super::Job;
-use crate::outcome::{Cause, Done, Stop};
+use crate::outcome::{Cause, Done, Report, Stop};
 use crate::spec::Spec;
 use crate::tx::Tx;
 
@@ -31,6 +31,7 @@ pub struct Settlement {
     pub reused: bool,
     pub plan: Option<Value>,
     pub fingerprint: Option<String>,
+    pub reports: Vec<Report>,
     /// CPU time the attempt took in this process.
     pub cpu_ms: Option<i64>,
     /// Resident memory of this process at the attempt's end.
@@ -59,6 +60,7 @@ impl Settlement {
             amount: done.amount,
             currency: done.currency.clone(),
             reused: done.reused,
+            reports: done.reports.clone(),
             plan,
             ..Settlement::of(job)
         }

@@ -4,20 +4,23 @@ use jiff::Timestamp;
 use jiff_sqlx::ToSqlx;
 use sqlx::postgres::PgPool;
 
+use super::alert_messages::{self, Route};
 use crate::tx::Tx;
 
 /// An alert that was just opened, reminded of, or resolved.
 #[derive(Debug, sqlx::FromRow)]
 pub struct Change {
     pub what: String,
+    pub id: i64,
     pub rule: String,
     pub subject: String,
     pub severity: String,
     pub message: String,
 }
 
-/// Compares the conditions of all rules with the open alerts, in one transaction of one node at a time.
-pub async fn evaluate(pool: &PgPool, now: Timestamp) -> Result<(), sqlx::Error> {
+/// Compares the conditions of all rules with the open alerts, in one transaction of one node at a time; each change
+/// becomes a message on the routes that want its severity.
+pub async fn evaluate(pool: &PgPool, routes: &[Route], now: Timestamp) -> Result<(), sqlx::Error> {
     let mut tx = Tx::engine(pool).await?;
     let mine: bool = sqlx::query_scalar("SELECT pg_try_advisory_xact_lock(7284413)")
         .fetch_one(tx.inner()?)
@@ -29,6 +32,7 @@ pub async fn evaluate(pool: &PgPool, now: Timestamp) -> Result<(), sqlx::Error> 
         .bind(now.to_sqlx())
         .fetch_all(tx.inner()?)
         .await?;
+    alert_messages::insert(&mut tx, routes, &changes, now).await?;
     tx.commit().await?;
     for change in changes {
         tracing::warn!(

@@ -27,6 +27,14 @@ WITH rule AS (
                                            WHERE (c.batch_id, c.tenant_id, c.period_start)
                                                = (r.batch_id, t.tenant_id, r.period_start) AND c.run_id > r.id)))
      ORDER BY r.batch_id, r.period_start, r.id
+), report AS (
+    -- what the last run of a batch that did its work wants people to know
+    SELECT last.batch_id, last.id AS run_id, r.value ->> 'subject' AS subject, r.value ->> 'message' AS message
+      FROM batch b
+     CROSS JOIN LATERAL (SELECT id, batch_id, reports FROM yakin.runs
+                          WHERE batch_id = b.id AND state = 'ended' AND NOT dry_run AND outcome <> 'skipped'
+                          ORDER BY id DESC LIMIT 1) AS last
+     CROSS JOIN LATERAL jsonb_array_elements(last.reports) AS r
 ), condition AS (
     SELECT 'run_failed' AS rule, format('%s %s', r.batch_id, coalesce(r.period_start::text, '')) AS subject,
            r.batch_id, r.id AS run_id, format('run %s of %s %s %s: %s', r.id, r.batch_id, b.title, r.outcome,
@@ -79,6 +87,10 @@ WITH rule AS (
      WHERE rule.name = 'node_gone' AND n.real_ended IS NULL
        AND n.real_heartbeat < clock_timestamp() - make_interval(secs => rule.threshold::float8)
        AND n.real_heartbeat > clock_timestamp() - interval '1 day'
+    UNION ALL
+    SELECT 'reported', format('%s %s', batch_id, subject), batch_id, run_id,
+           format('%s (run %s): %s', batch_id, run_id, message)
+      FROM report
 ), present AS (
     SELECT c.rule, c.subject, c.batch_id, c.run_id, left(c.message, 500) AS message,
            coalesce(rule.severity, b.severity, 'medium') AS severity
@@ -87,17 +99,17 @@ WITH rule AS (
     INSERT INTO yakin.alerts (rule, subject, batch_id, run_id, severity, message, opened_at, reminded_at)
     SELECT rule, subject, batch_id, run_id, severity, message, $1, $1 FROM present
     ON CONFLICT (rule, subject) WHERE resolved_at IS NULL DO NOTHING
-    RETURNING 'opened' AS what, rule, subject, severity, message
+    RETURNING 'opened' AS what, id, rule, subject, severity, message
 ), reminded AS (
     UPDATE yakin.alerts a SET reminded_at = $1
       FROM present p
      WHERE a.resolved_at IS NULL AND (a.rule, a.subject) = (p.rule, p.subject)
        AND a.reminded_at <= $1 - CASE a.severity WHEN 'critical' THEN interval '4 hours' ELSE interval '24 hours' END
-    RETURNING 'reminded' AS what, a.rule, a.subject, a.severity, a.message
+    RETURNING 'reminded' AS what, a.id, a.rule, a.subject, a.severity, a.message
 ), resolved AS (
     UPDATE yakin.alerts a SET resolved_at = $1
      WHERE a.resolved_at IS NULL
        AND NOT EXISTS (SELECT FROM present p WHERE (p.rule, p.subject) = (a.rule, a.subject))
-    RETURNING 'resolved' AS what, a.rule, a.subject, a.severity, a.message
+    RETURNING 'resolved' AS what, a.id, a.rule, a.subject, a.severity, a.message
 )
 SELECT * FROM opened UNION ALL SELECT * FROM reminded UNION ALL SELECT * FROM resolved ORDER BY 1, 2, 3

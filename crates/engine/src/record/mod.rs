@@ -1,6 +1,7 @@
 //! The ledger: runs and their tenants, log lines, plans of dry runs, performance, alerts, audit.
 
 pub mod advance;
+pub mod alert_messages;
 pub mod alerts;
 pub mod audit;
 pub mod logs;

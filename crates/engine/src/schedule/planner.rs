@@ -28,6 +28,11 @@ pub async fn register(
     for batch in registry.all() {
         let spec = batch.spec();
         let mut tx = Tx::engine(pool).await.doing(doing)?;
+        // two that insert a batch at once would stumble over its slug, for which there is no ON CONFLICT
+        sqlx::query("SELECT pg_advisory_xact_lock(7284414)")
+            .execute(tx.inner().doing(doing)?)
+            .await
+            .doing(doing)?;
         let changed: bool = sqlx::query_scalar(include_str!("register.sql"))
             .bind(spec.id)
             .bind(spec.slug)
