@@ -86,6 +86,7 @@ CREATE TABLE yakin.runs (
     outcome text CHECK (outcome IN ('succeeded', 'partial', 'failed', 'skipped', 'cancelled')),
     reason text,
     notes jsonb NOT NULL DEFAULT '[]',
+    reports jsonb NOT NULL DEFAULT '[]',
     tenants_total integer NOT NULL DEFAULT 0,
     tenants_done integer NOT NULL DEFAULT 0,
     tenants_blocked integer NOT NULL DEFAULT 0,
@@ -100,6 +101,7 @@ CREATE TABLE yakin.runs (
     CHECK ((state = 'ended') = (outcome IS NOT NULL))
 );
 COMMENT ON TABLE yakin.runs IS '実行: バッチの一回の実行 (7年保存)';
+COMMENT ON COLUMN yakin.runs.reports IS 'バッチが人に知らせたいこと (次の実行が言わなければアラートは閉じる)';
 COMMENT ON COLUMN yakin.runs.run_at IS 'この実行の「いま」(予定時刻、開始時に固定)';
 CREATE INDEX runs_open ON yakin.runs (batch_id, id) WHERE state <> 'ended';
 CREATE INDEX runs_by_batch ON yakin.runs (batch_id, id DESC);
@@ -326,7 +328,8 @@ INSERT INTO yakin.alert_rules (name, title, severity, threshold) VALUES
     ('long_run', '想定より長い (秒)', 'medium', 3600),
     ('backlog', '5分以上待っているジョブの数', 'medium', 1000),
     ('slow', '平均より遅い実行が続いた (回)', 'high', 3),
-    ('node_gone', 'ノードの応答がない (秒)', 'high', 30);
+    ('node_gone', 'ノードの応答がない (秒)', 'high', 30),
+    ('reported', 'バッチ自身の知らせ', NULL, NULL);
 GRANT SELECT, UPDATE ON yakin.alert_rules TO yakin_engine;
 
 CREATE TABLE yakin.alerts (

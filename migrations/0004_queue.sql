@@ -172,7 +172,7 @@ CREATE FUNCTION yakin.add_counts(a jsonb, b jsonb) RETURNS jsonb LANGUAGE sql IM
 -- Ends attempts whose fencing token still matches and returns the job ids so settled; the caller's transaction must
 -- not commit when one of its own is missing from them. Results are JSON objects:
 --   id, token, queue, tenant_id, outcome (done|retry|later|gave_up|blocked|cancelled|lost), cause, error, next_at,
---   tried, deadline; and for the ledger: rows, counts, amount, currency, reused, plan, fingerprint.
+--   tried, deadline; and for the ledger: rows, counts, amount, currency, reused, plan, fingerprint, reports.
 CREATE FUNCTION yakin.settle(p_results jsonb, p_now timestamptz) RETURNS bigint[]
     LANGUAGE plpgsql SET search_path = pg_catalog AS $$
 DECLARE
@@ -183,7 +183,7 @@ BEGIN
     WITH result AS (
         SELECT * FROM jsonb_to_recordset(p_results) AS r (id bigint, token bigint, outcome text, cause text,
                error text, next_at timestamptz, tried jsonb, rows bigint, counts jsonb, amount numeric,
-               currency text, reused boolean, plan jsonb, fingerprint text,
+               currency text, reused boolean, plan jsonb, fingerprint text, reports jsonb,
                cpu_ms bigint, memory_bytes bigint)
     ), gone AS (
         DELETE FROM yakin.jobs j USING result r
@@ -232,6 +232,7 @@ BEGIN
            SET rows_written = u.rows_written + coalesce(r.rows, 0),
                counts = yakin.add_counts(u.counts, coalesce(r.counts, '{}')),
                amount_yen = CASE WHEN r.currency = 'JPY' THEN r.amount ELSE u.amount_yen END,
+               reports = u.reports || coalesce(r.reports, '[]'),
                -- a dry run's phases one behind the other, summed when it ends
                plan = CASE WHEN r.plan IS NULL THEN u.plan
                            ELSE coalesce(u.plan, '[]') || jsonb_build_array(r.plan) END

@@ -1,6 +1,7 @@
 //! The catalogue: every batch of the two specifications that is real, one file each, a list per block.
 
 pub mod monitor;
+pub mod notify;
 pub mod report;
 pub mod system;
 pub mod tenant;
@@ -16,7 +17,7 @@ pub mod batch {
 
 /// All batches, block by block.
 pub fn all() -> Vec<Arc<dyn AnyBatch>> {
-    [system::BATCHES, report::BATCHES, tenant::BATCHES, monitor::BATCHES]
+    [system::BATCHES, report::BATCHES, tenant::BATCHES, notify::BATCHES, monitor::BATCHES]
         .into_iter()
         .flatten()
         .map(|entry| entry())

@@ -6,9 +6,11 @@ use std::sync::Arc;
 
 use serde_json::Value;
 use yakin_domain::billing::issuer::Issuer;
-use yakin_domain::billing::{self, BillingInput, hold, price};
+use yakin_domain::billing::{self, BillingInput, price};
+use yakin_engine::error::EngineError;
 use yakin_engine::operate::runs::{Again, Wanted, rerun};
 use yakin_engine::prelude::*;
+use yakin_engine::record::audit::Act;
 use yakin_engine::registry::{AnyBatch, entry};
 use yakin_engine::tx::Role;
 use yakin_testkit::{Seen, World, act, day};
@@ -497,26 +499,22 @@ async fn a_month_half_as_high_again_is_held_and_a_first_one_is_not() {
     );
 }
 
-async fn decide(w: &World, approve: bool) -> hold::Decided {
-    let mut tx = Tx::begin(&w.pool, Role::Platform, "", false).await.unwrap();
+async fn decide(w: &World, agree: bool) -> Result<(), EngineError> {
+    let act = Act { actor: "tester".to_owned(), reason: "campaign".to_owned() };
     let (number, at) = ("INV-202607-acme-0001", w.clock.now());
-    let decided = match approve {
-        true => hold::release(&mut tx, number, "tester", "campaign", at).await,
-        false => hold::reject(&mut tx, number, "tester", "wrong plan", at).await,
-    };
-    tx.commit().await.unwrap();
-    decided.unwrap()
+    billing::decide(&w.pool, batch().spec(), number, agree, &act, at).await
 }
 
 #[tokio::test]
 async fn a_held_invoice_is_released_once_and_on_the_record() {
     let (w, acme) = august().await;
-    assert_eq!(decide(&w, true).await, hold::Decided::NotHeld);
+    assert!(decide(&w, true).await.is_err());
     calls(&w, acme, "2026-07-05", 900_000).await;
     run(&w, "2026-07-15").await;
-    assert_eq!(decide(&w, true).await, hold::Decided::Done);
-    assert_eq!(decide(&w, true).await, hold::Decided::NotHeld);
-    assert_eq!(decide(&w, false).await, hold::Decided::NotHeld, "too late to reject");
+    decide(&w, true).await.unwrap();
+    let again = decide(&w, true).await.unwrap_err().to_string();
+    assert!(again.starts_with("no held invoice 'INV-202607-acme-0001'"), "{again}");
+    assert!(decide(&w, false).await.is_err(), "too late to reject");
     let events: String = w
         .one(
             "SELECT string_agg(concat_ws(':', event, actor, reason), ' ' ORDER BY event_id)
@@ -540,7 +538,7 @@ async fn a_rejected_invoice_is_void_its_corrections_open_and_only_force_bills_ag
     );
     let open = "SELECT count(*) FROM app.usage_corrections WHERE settled_by_invoice IS NULL";
     assert_eq!(w.one::<i64>(open).await, 0);
-    assert_eq!(decide(&w, false).await, hold::Decided::Done);
+    decide(&w, false).await.unwrap();
     assert_eq!(w.one::<i64>(open).await, 1);
 
     let plain = run(&w, "2026-07-15").await;

@@ -1,6 +1,8 @@
-//! What several batches share: billing, usage, tokens; and the sample world.
+//! What several batches share: billing, deliveries, files, usage, tokens; and the sample world.
 
 pub mod billing;
+pub mod delivery;
+pub mod files;
 pub mod sample;
 pub mod tokens;
 pub mod usage;

@@ -6,6 +6,7 @@ use proptest::prelude::*;
 use rust_decimal::Decimal;
 use yakin_domain::billing::input::*;
 use yakin_domain::billing::money::Currency;
+use yakin_domain::billing::words::Words;
 use yakin_domain::billing::{BillingError, BillingInput, Item, Line, Priced, plan, price, usage};
 use yakin_engine::days::Days;
 
@@ -165,7 +166,9 @@ fn a_line_of_half_a_yen_is_rounded_up() {
 #[test]
 fn tax_is_rounded_down_once_on_the_sum() {
     let taxed = |amounts: &[i64]| {
-        let line = |a: &i64| Line::single(Item::Base, String::new(), (*a).into(), dec("0.1"));
+        let line = |a: &i64| {
+            Line::single(Item::Base, Words::Japanese, String::new(), (*a).into(), dec("0.1"))
+        };
         Priced::of(Currency::of("JPY").unwrap(), amounts.iter().map(line).collect()).unwrap()
     };
     assert_eq!(taxed(&[45_985]).tax, 4_598.into());
@@ -176,7 +179,9 @@ fn tax_is_rounded_down_once_on_the_sum() {
 
 #[test]
 fn each_rate_is_rounded_on_its_own() {
-    let line = |a: i64, rate| Line::single(Item::Base, String::new(), a.into(), dec(rate));
+    let line = |a: i64, rate| {
+        Line::single(Item::Base, Words::Japanese, String::new(), a.into(), dec(rate))
+    };
     let lines = vec![line(105, "0.10"), line(105, "0.1"), line(99, "0.08")];
     let priced = Priced::of(Currency::of("JPY").unwrap(), lines).unwrap();
     let taxes: Vec<_> = priced.taxes.iter().map(|t| (t.taxable, t.tax)).collect();

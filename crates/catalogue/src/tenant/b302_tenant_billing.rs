@@ -1,15 +1,18 @@
-//! BATCH-302 テナント課金計算バッチ: one invoice per contract for last month, from its recorded usage; a month that
-//! differs by more than half from the one before is held for a person.
+//! BATCH-302 テナント課金計算バッチ: one invoice per contract for last month, from its recorded usage; then its document,
+//! its mail and the accounting file. A month that differs by more than half from the one before is held for a person.
 
 use std::sync::Arc;
 
 use jiff_sqlx::ToSqlx;
 use serde::Deserialize;
-use serde_json::json;
+use serde_json::{Value, json};
 use yakin_domain::billing::issuer::Issuer;
 use yakin_domain::billing::money::sum;
 use yakin_domain::billing::{self, Bill, Document, Loaded};
 use yakin_engine::prelude::*;
+use yakin_engine::tenant::PLATFORM;
+
+use super::b302_documents;
 
 pub struct TenantBilling;
 
@@ -30,7 +33,7 @@ impl Batch for TenantBilling {
         window: window(1, 0, 6, 0),
         deadline: None,
         scope: Scope::EachTenant,
-        phases: &[],
+        phases: &[Phase::Finish],
         needs: &[every_day("BATCH-301", hours(4))],
         locks: &[],
         overlap: Overlap::Forbid,
@@ -38,7 +41,10 @@ impl Batch for TenantBilling {
         priority: Priority::Highest,
         timeout: mins(180),
         retry: exponential(6, mins(10), mins(160)),
-        retry_by_cause: &[],
+        retry_by_cause: &[
+            (Cause::Storage, exponential(4, mins(5), mins(20))),
+            (Cause::Overload, exponential(4, mins(5), mins(20))),
+        ],
         severity: Severity::Critical,
         expected: mins(180),
         params: &[Param {
@@ -83,12 +89,37 @@ impl Batch for TenantBilling {
             let mut done = Done::default().count("reused", loaded.reused.len());
             for (bill, document) in &documents {
                 billing::bind_usage(tx, &bill.input).await?;
-                billing::issue(tx, document, run.id(), &actor, run.now()).await?;
+                let issued = billing::issue(tx, document, run.id(), &actor, run.now()).await?;
+                tx.follow_up("document", run.tenant(), json!({"invoice": issued.invoice_id}));
                 done = counted(done, document);
             }
             total(done, &documents)
         })
         .await
+    }
+
+    async fn finish(run: &PlatformRun, _: &Params, ended: &Ended) -> Outcome {
+        run.write(async |tx| {
+            tx.follow_up("export", PLATFORM, json!({}));
+            let (wrong, all) = (ended.failed.len() + ended.blocked.len(), ended.total());
+            let done = Done::default();
+            // over 1 % of the tenants
+            if wrong * 100 <= all {
+                return Ok(done);
+            }
+            let message = format!("{wrong} of {all} tenants were not billed");
+            Ok(done.report("calculation", message))
+        })
+        .await
+    }
+
+    async fn follow_up(run: &TenantRun, name: &str, payload: &Value) -> Outcome {
+        match (name, payload["invoice"].as_i64()) {
+            ("document", Some(invoice)) => b302_documents::document(run, invoice).await,
+            ("mail", Some(invoice)) => b302_documents::mail(run, invoice).await,
+            ("export", _) => b302_documents::export(run).await,
+            _ => Err(Stop::give_up(Cause::Defect, format!("no follow-up {name} {payload}"))),
+        }
     }
 }
 

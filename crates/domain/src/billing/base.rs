@@ -21,6 +21,7 @@ pub fn lines(
     if !starts_cycle(input) {
         return Ok(Vec::new());
     }
+    let words = input.payer.words();
     let mut lines = Vec::new();
     let (mut exact, mut billed) = (Decimal::ZERO, Decimal::ZERO);
     let mut add = |months: Decimal, segment: &Segment<'_>, when: String| {
@@ -29,9 +30,9 @@ pub fn lines(
         billed = billed.plus(amount)?;
         lines.push(Line {
             item: Item::Base,
-            description: format!("{} {} ({when})", Item::Base.label(), segment.plan.name),
+            description: words.base(&segment.plan.name, &when),
             quantity: half_up(months, 3).normalize(),
-            unit: "か月",
+            unit: words.unit(Item::Base),
             unit_price: segment.plan.base_fee,
             amount,
             tax_rate: rate,
@@ -48,7 +49,7 @@ pub fn lines(
         for month in &ahead {
             months = months.plus(share(contract_days(&input.contract, *month), *month)?)?;
         }
-        add(months, last, format!("前払 {first}..{final_month}"))?;
+        add(months, last, words.in_advance(*first, *final_month))?;
     }
     Ok(lines)
 }

@@ -1,35 +1,47 @@
 //! `yakin approve|reject INVOICE`: a held invoice goes on, or becomes void; on the record.
 
 use jiff::Timestamp;
+use serde_json::json;
 use sqlx::postgres::PgPool;
 use yakin_engine::error::{Doing, EngineError};
 use yakin_engine::operate::audited;
 use yakin_engine::record::audit::Act;
+use yakin_engine::spec::Spec;
+use yakin_engine::tenant::PLATFORM;
 use yakin_engine::tx::Role;
 
-use super::hold::{Decided, reject, release};
+use super::hold::{Released, reject, release};
 
-/// Releases (`agree`) or voids the held invoice of that number.
+/// Releases (`agree`) or voids the held invoice of that number. A released one is mailed (once its document is there)
+/// and exported by follow-up jobs of the batch that issued it, `spec`.
 pub async fn decide(
     pool: &PgPool,
+    spec: &Spec,
     number: &str,
     agree: bool,
     act: &Act,
     at: Timestamp,
 ) -> Result<(), EngineError> {
+    let doing = "deciding about an invoice";
+    let not_held = || {
+        EngineError::refused(format!(
+            "no held invoice '{number}'; expected a number such as INV-202610-aoba-0001"
+        ))
+    };
     let action = if agree { "approve" } else { "reject" };
-    audited(pool, Role::Platform, act, action, number, async |tx| {
-        let decided = if agree {
-            release(tx, number, &act.actor, &act.reason, at).await
-        } else {
-            reject(tx, number, &act.actor, &act.reason, at).await
-        };
-        match decided.doing("deciding about an invoice")? {
-            Decided::Done => Ok(()),
-            Decided::NotHeld => Err(EngineError::refused(format!(
-                "no held invoice '{number}'; expected a number such as INV-202610-aoba-0001"
-            ))),
+    audited(pool, Role::Platform, spec, (act, action, number), at, async |tx| {
+        if !agree {
+            let voided = reject(tx, number, &act.actor, &act.reason, at).await.doing(doing)?;
+            return if voided { Ok(()) } else { Err(not_held()) };
         }
+        let released = release(tx, number, &act.actor, &act.reason, at).await.doing(doing)?;
+        let Released { tenant_id, invoice_id, run_id, document_ready } =
+            released.ok_or_else(not_held)?;
+        if document_ready {
+            tx.follow_up_of(run_id, "mail", tenant_id, json!({"invoice": invoice_id}));
+        }
+        tx.follow_up_of(run_id, "export", PLATFORM, json!({}));
+        Ok(())
     })
     .await
 }

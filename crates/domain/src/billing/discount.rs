@@ -10,6 +10,7 @@ use super::BillingError;
 use super::input::{Discount, DiscountKind};
 use super::money::{Currency, Exact, sum};
 use super::priced::{Item, Line};
+use super::words::Words;
 
 /// The discounts that count in a month, in the order of their ids.
 pub struct Discounts<'a>(Vec<(&'a Discount, Vec<Item>)>);
@@ -60,6 +61,7 @@ impl Discounts<'_> {
     pub fn lines(
         &self,
         charged: &[Line],
+        words: Words,
         currency: Currency,
         tax_rate: Decimal,
     ) -> Result<Vec<Line>, BillingError> {
@@ -79,7 +81,7 @@ impl Discounts<'_> {
         lines.retain(|(_, amount)| !amount.is_zero());
         Ok(lines
             .into_iter()
-            .map(|(text, amount)| Line::single(Item::Discount, text, -amount, tax_rate))
+            .map(|(text, amount)| Line::single(Item::Discount, words, text, -amount, tax_rate))
             .collect())
     }
 

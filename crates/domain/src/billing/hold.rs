@@ -1,53 +1,50 @@
-//! What a person decides about a held invoice. As the platform (the number alone says whose it is) or as its tenant.
+//! What a person decides about a held invoice. As the platform: the number alone says whose it is.
 
 use jiff::Timestamp;
 use jiff_sqlx::ToSqlx;
 use yakin_engine::tx::Tx;
 
-/// What became of the decision.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Decided {
-    Done,
-    /// There is no such invoice, or it is not held (any more).
-    NotHeld,
+/// A held invoice that may go on.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, sqlx::FromRow)]
+pub struct Released {
+    pub tenant_id: i64,
+    pub invoice_id: i64,
+    /// The run that issued it.
+    pub run_id: i64,
+    pub document_ready: bool,
 }
 
-/// Lets a held invoice go on: document, mail and export follow.
+/// Lets a held invoice go on: mail and export follow. `None` when there is no such invoice, or it is not held.
 pub async fn release(
     tx: &mut Tx,
     number: &str,
     actor: &str,
     reason: &str,
     at: Timestamp,
-) -> Result<Decided, sqlx::Error> {
-    decide(tx, include_str!("release.sql"), number, actor, reason, at).await
+) -> Result<Option<Released>, sqlx::Error> {
+    sqlx::query_as(include_str!("release.sql"))
+        .bind(number)
+        .bind(actor)
+        .bind(reason)
+        .bind(at.to_sqlx())
+        .fetch_optional(tx)
+        .await
 }
 
-/// Voids a held invoice. Its number stays used; a new invoice needs `force_recalc`.
+/// Voids a held invoice; false when there is none. Its number stays used; a new invoice needs `force_recalc`.
 pub async fn reject(
     tx: &mut Tx,
     number: &str,
     actor: &str,
     reason: &str,
     at: Timestamp,
-) -> Result<Decided, sqlx::Error> {
-    decide(tx, include_str!("reject.sql"), number, actor, reason, at).await
-}
-
-async fn decide(
-    tx: &mut Tx,
-    sql: &'static str,
-    number: &str,
-    actor: &str,
-    reason: &str,
-    at: Timestamp,
-) -> Result<Decided, sqlx::Error> {
-    let decided = sqlx::query(sql)
+) -> Result<bool, sqlx::Error> {
+    let voided = sqlx::query(include_str!("reject.sql"))
         .bind(number)
         .bind(actor)
         .bind(reason)
         .bind(at.to_sqlx())
         .execute(tx)
         .await?;
-    Ok(if decided.rows_affected() > 0 { Decided::Done } else { Decided::NotHeld })
+    Ok(voided.rows_affected() > 0)
 }

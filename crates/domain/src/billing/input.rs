@@ -7,6 +7,8 @@ use serde::{Deserialize, Serialize};
 use sqlx::FromRow;
 use yakin_engine::days::Days;
 
+use super::words::Words;
+
 /// The form of the snapshot written today.
 pub const SNAPSHOT_FORMAT: u32 = 1;
 
@@ -69,6 +71,13 @@ pub struct Payer {
     pub billing_address: Option<String>,
     pub billing_cycle: Cycle,
     pub payment_terms_days: i32,
+}
+
+impl Payer {
+    /// The language of its documents.
+    pub fn words(&self) -> Words {
+        Words::of(&self.language)
+    }
 }
 
 /// How often the base fee is billed, in advance; overage is monthly.

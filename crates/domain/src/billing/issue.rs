@@ -168,7 +168,7 @@ async fn settle_corrections(tx: &mut Tx, document: &Document, invoice_id: i64) -
     Ok(())
 }
 
-async fn record(
+pub(super) async fn record(
     tx: &mut Tx,
     invoice_id: i64,
     event: &str,

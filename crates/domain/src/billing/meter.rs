@@ -9,6 +9,7 @@ use super::money::{Currency, Exact, half_up, started};
 use super::plan::Segment;
 use super::priced::{Item, Line};
 use super::usage::Usage;
+use super::words::Words;
 
 /// 1,024³ bytes.
 const GB: i64 = 1024 * 1024 * 1024;
@@ -20,7 +21,6 @@ const GB_HOUR: i64 = 1024 * 3600;
 /// Something metered: how much of the daily measure makes a unit, and what a plan says about it.
 struct Meter {
     item: Item,
-    unit: &'static str,
     size: i64,
     /// A gauge is averaged over days, a flow is summed.
     gauge: bool,
@@ -32,7 +32,6 @@ struct Meter {
 const METERS: [Meter; 5] = [
     Meter {
         item: Item::Api,
-        unit: "1,000回",
         size: 1,
         gauge: false,
         measure: |day| day.api_calls.into(),
@@ -41,7 +40,6 @@ const METERS: [Meter; 5] = [
     },
     Meter {
         item: Item::Storage,
-        unit: "GB",
         size: GB,
         gauge: true,
         measure: |day| day.storage_bytes.into(),
@@ -50,7 +48,6 @@ const METERS: [Meter; 5] = [
     },
     Meter {
         item: Item::Cpu,
-        unit: "時間",
         size: HOUR,
         gauge: false,
         measure: |day| day.cpu_seconds,
@@ -59,7 +56,6 @@ const METERS: [Meter; 5] = [
     },
     Meter {
         item: Item::Memory,
-        unit: "GB時間",
         size: GB_HOUR,
         gauge: false,
         measure: |day| day.memory_mb_seconds,
@@ -68,7 +64,6 @@ const METERS: [Meter; 5] = [
     },
     Meter {
         item: Item::Bandwidth,
-        unit: "GB",
         size: GB,
         gauge: false,
         measure: |day| day.network_bytes.into(),
@@ -82,6 +77,7 @@ pub fn lines(
     segment: &Segment<'_>,
     month: Days,
     usage: &Usage,
+    words: Words,
     free: impl Fn(Item) -> Result<Decimal, BillingError>,
     currency: Currency,
     tax_rate: Decimal,
@@ -101,9 +97,9 @@ pub fn lines(
         let unit_price = (meter.rate)(segment.plan);
         lines.push(Line {
             item: meter.item,
-            description: describe(meter, segment, month, usage, allowance)?,
+            description: describe(meter, words, segment, month, usage, allowance)?,
             quantity: quantity.normalize(),
-            unit: meter.unit,
+            unit: words.unit(meter.item),
             unit_price,
             amount: currency.round(quantity.times(unit_price)?),
             tax_rate,
@@ -130,6 +126,7 @@ fn over(
 
 fn describe(
     meter: &Meter,
+    words: Words,
     segment: &Segment<'_>,
     month: Days,
     usage: &Usage,
@@ -137,11 +134,10 @@ fn describe(
 ) -> Result<String, BillingError> {
     let used = usage.sum(segment.days, meter.measure)?.over(meter.size)?;
     let days = segment.days;
-    let (word, used, allowed) = match meter.gauge {
-        true => ("平均", used.over(days.count())?, allowance),
-        false => ("使用", used, allowance.times(days.count())?.over(month.count())?),
+    let (used, allowed) = match meter.gauge {
+        true => (used.over(days.count())?, allowance),
+        false => (used, allowance.times(days.count())?.over(month.count())?),
     };
-    let unit = if meter.item == Item::Api { "回" } else { meter.unit };
     let (used, allowed) = (half_up(used, 3).normalize(), half_up(allowed, 3).normalize());
-    Ok(format!("{} ({days}、{word} {used} {unit}、無料枠 {allowed} {unit})", meter.item.label()))
+    Ok(words.metered(meter.item, days, meter.gauge, used, allowed))
 }

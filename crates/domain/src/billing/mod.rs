@@ -4,6 +4,7 @@
 pub mod base;
 pub mod decide;
 pub mod discount;
+pub mod export;
 pub mod hold;
 pub mod input;
 pub mod issue;
@@ -12,11 +13,13 @@ pub mod load;
 pub mod meter;
 pub mod money;
 pub mod number;
+pub mod paper;
 pub mod plan;
 pub mod price;
 pub mod priced;
 pub mod tax;
 pub mod usage;
+pub mod words;
 
 pub use decide::decide;
 pub use input::BillingInput;

@@ -10,6 +10,7 @@ use super::BillingError;
 use super::input::{BillingInput, Correction, UsageDifference};
 use super::money::{Currency, Exact};
 use super::priced::{CorrectionKey, Item, Line, Priced, Tax};
+use super::words::Words;
 use super::{base, discount, meter, plan, tax, usage};
 
 /// Prices `input`: the month's lines and the corrections of earlier months or, for an adjustment, the difference to
@@ -38,28 +39,25 @@ fn price_month(input: &BillingInput) -> Result<Priced, BillingError> {
     let segments = plan::segments(input, days)?;
     let rate = main_rate(input)?;
     let usage = usage::complete(input, days)?;
+    let words = input.payer.words();
     let discounts = discount::counting(&input.discounts, last_day(input)?)?;
 
     let mut lines = base::lines(input, &segments, currency, rate)?;
     for segment in &segments {
         let free = |item| discounts.free(item);
-        lines.extend(meter::lines(segment, input.period, &usage, free, currency, rate)?);
+        lines.extend(meter::lines(segment, input.period, &usage, words, free, currency, rate)?);
     }
-    lines.extend(discounts.lines(&lines, currency, rate)?);
+    lines.extend(discounts.lines(&lines, words, currency, rate)?);
     if !usage.missing.is_empty() {
-        lines.push(Line::note(missing_note(&usage.missing), rate));
+        lines.push(Line::note(words, missing_note(words, &usage.missing), rate));
     }
     Priced::of(currency, lines)
 }
 
 /// What an invoice says about released days; a long list is cut with the number of days left out.
-fn missing_note(days: &[Date]) -> String {
+fn missing_note(words: Words, days: &[Date]) -> String {
     let named: Vec<String> = days.iter().take(usage::NAMED_DAYS).map(Date::to_string).collect();
-    let more = match days.len().saturating_sub(usage::NAMED_DAYS) {
-        0 => String::new(),
-        more => format!("ほか {more} 日"),
-    };
-    format!("{}{more} は利用記録がなく、承認により 0 として計算", named.join("、"))
+    words.released_days(&named, days.len().saturating_sub(usage::NAMED_DAYS))
 }
 
 fn last_day(input: &BillingInput) -> Result<Date, BillingError> {
@@ -75,7 +73,8 @@ fn main_rate(input: &BillingInput) -> Result<Decimal, BillingError> {
 fn with_correction(priced: Priced, correction: &Correction) -> Result<Priced, BillingError> {
     let before = price_month(&correction.before)?;
     let after = price_month(&correction.before.with(&correction.differences))?;
-    let title = format!("{} 利用量訂正", correction.before.period);
+    let words = correction.before.payer.words();
+    let title = words.correction(correction.before.period);
     if before.currency != priced.currency {
         let (then, now) = (before.currency, priced.currency);
         return Err(BillingError::blocked(format!("{title} is in {then}, this invoice in {now}")));
@@ -85,12 +84,12 @@ fn with_correction(priced: Priced, correction: &Correction) -> Result<Priced, Bi
     let amount = after.subtotal.minus(before.subtotal)?;
     let Priced { mut lines, mut settles, .. } = priced.clone();
     if !amount.is_zero() {
-        lines.push(Line::single(Item::Correction, title.clone(), amount, rate));
+        lines.push(Line::single(Item::Correction, words, title.clone(), amount, rate));
     }
     let corrected = Priced::of(currency, lines)?;
     if amount < Decimal::ZERO && corrected.subtotal.min(corrected.total) < Decimal::ZERO {
         let Priced { mut lines, settles, .. } = priced;
-        lines.push(Line::note(format!("{title} {amount} は次回に繰越"), rate));
+        lines.push(Line::note(words, words.carried_over(&title, amount), rate));
         return Ok(Priced { settles, ..Priced::of(currency, lines)? });
     }
     settles.extend(keys(&correction.differences));
@@ -123,10 +122,10 @@ fn difference(
             *amount = amount.plus(tax.tax.times(sign)?)?;
         }
     }
+    let words = input.payer.words();
     let lines = amounts.into_iter().filter(|(_, amount)| !amount.is_zero());
     let lines = lines.map(|((rate, item), amount)| {
-        let text = format!("{} {} 差額", input.period, item.label());
-        Line::single(item, text, amount, rate)
+        Line::single(item, words, words.difference(input.period, item), amount, rate)
     });
     let taxes =
         taxes.into_iter().filter(|(_, (taxable, tax))| !taxable.is_zero() || !tax.is_zero());

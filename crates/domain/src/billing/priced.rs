@@ -8,6 +8,7 @@ use serde::Serialize;
 
 use super::BillingError;
 use super::money::{Currency, Exact, sum};
+use super::words::Words;
 
 /// What a line is for.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize)]
@@ -44,21 +45,6 @@ impl Item {
             Item::Note => "note",
         }
     }
-
-    /// Its name on an invoice.
-    pub const fn label(self) -> &'static str {
-        match self {
-            Item::Base => "基本料金",
-            Item::Api => "API 超過",
-            Item::Storage => "ストレージ超過",
-            Item::Cpu => "CPU 超過",
-            Item::Memory => "メモリ超過",
-            Item::Bandwidth => "通信量超過",
-            Item::Discount => "割引",
-            Item::Correction => "利用量訂正",
-            Item::Note => "備考",
-        }
-    }
 }
 
 /// One line. Its amount is rounded to the currency's minor unit; the quantity has at most 3 decimals.
@@ -75,14 +61,20 @@ pub struct Line {
 
 impl Line {
     /// A line that is one piece at its amount.
-    pub fn single(item: Item, description: String, amount: Decimal, tax_rate: Decimal) -> Line {
-        let quantity = Decimal::ONE;
-        Line { item, description, quantity, unit: "式", unit_price: amount, amount, tax_rate }
+    pub fn single(
+        item: Item,
+        words: Words,
+        description: String,
+        amount: Decimal,
+        tax_rate: Decimal,
+    ) -> Line {
+        let (quantity, unit) = (Decimal::ONE, words.piece());
+        Line { item, description, quantity, unit, unit_price: amount, amount, tax_rate }
     }
 
     /// A line that only says something.
-    pub fn note(description: String, tax_rate: Decimal) -> Line {
-        Line::single(Item::Note, description, Decimal::ZERO, tax_rate)
+    pub fn note(words: Words, description: String, tax_rate: Decimal) -> Line {
+        Line::single(Item::Note, words, description, Decimal::ZERO, tax_rate)
     }
 }
 

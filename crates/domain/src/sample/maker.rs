@@ -8,6 +8,7 @@ use sqlx::{Connection, Executor, PgConnection, Postgres, Transaction};
 
 use super::calendar::Calendar;
 use super::cast::{self, Part};
+use super::chat;
 use super::tenant::{self, Tenant};
 use super::{SampleError, SampleSpec, database, discounts, plans, words};
 
@@ -289,6 +290,14 @@ impl<P: FnMut(&str)> Maker<'_, P> {
             .bind(self.seed("notifications"))
             .bind(self.today())
             .bind(as_of)
+            .execute(&mut *self.tx)
+            .await?;
+        if let Some(keys) = &self.spec.keys {
+            chat::integrate(&mut self.tx, &self.tenants, keys).await?;
+        }
+        let ids: Vec<i64> = self.tenants.iter().map(|t| t.tenant_id).collect();
+        sqlx::query(include_str!("notification_settings.sql"))
+            .bind(ids)
             .execute(&mut *self.tx)
             .await?;
         Ok(())

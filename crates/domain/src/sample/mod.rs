@@ -5,15 +5,19 @@
 
 mod calendar;
 mod cast;
+mod chat;
 mod discounts;
 mod maker;
 mod plans;
 mod tenant;
 mod words;
 
+use std::sync::Arc;
+
 use jiff::Timestamp;
 use jiff::civil::Date;
 use sqlx::{Executor, PgConnection};
+use yakin_adapters::keys::Keys;
 
 use cast::Part;
 use tenant::Tenant;
@@ -42,13 +46,24 @@ pub struct SampleSpec {
     /// The sample world's "now"; nothing in it is younger.
     pub as_of: Timestamp,
     pub with_faults: bool,
+    /// Seals chat integrations; without keys no tenant has any.
+    pub keys: Option<Arc<Keys>>,
 }
 
 impl SampleSpec {
     /// A sample with both faults and as many log rows as suit that many tenants.
     pub fn new(tenants: u32, engineers: u32, seed: u64, as_of: Timestamp) -> SampleSpec {
         let log_rows = u64::from(tenants) * USUAL_LOG_ROWS;
-        SampleSpec { tenants, engineers, days: None, seed, log_rows, as_of, with_faults: true }
+        SampleSpec {
+            tenants,
+            engineers,
+            days: None,
+            seed,
+            log_rows,
+            as_of,
+            with_faults: true,
+            keys: None,
+        }
     }
 
     fn check(&self) -> Result<(), SampleError> {

@@ -1,0 +1,113 @@
+//! BATCH-302's slow half, as follow-up jobs: the document (PDF, and its data as JSON), the mail that carries it, the
+//! accounting file. Each is made from the frozen rows and can be made again.
+
+use std::sync::Arc;
+
+use serde_json::json;
+use yakin_adapters::storage::{Storage, Stored};
+use yakin_domain::billing::export::{self, Form};
+use yakin_domain::billing::paper::{self, Standing};
+use yakin_domain::delivery::{Outside, insert};
+use yakin_domain::files;
+use yakin_engine::prelude::*;
+use yakin_render::{RenderError, Renderer};
+
+/// Renders and stores an invoice's document; the mail follows, unless a person must release the invoice first.
+pub async fn document(run: &TenantRun, invoice: i64) -> Outcome {
+    let standing = run.read(async |tx| paper::read(tx, invoice).await).await?;
+    if standing.document_ready || standing.void {
+        return Ok(Done::default().reused());
+    }
+    let storage = storage(run)?;
+    let data = serde_json::to_value(&standing.paper)
+        .map_err(|e| Stop::give_up(Cause::Defect, format!("the document's data: {e}")))?;
+    let rendered = renderer(run)?.render("invoice", &data).await.map_err(stop)?;
+    for warning in &rendered.warnings {
+        run.warn(format!("{}: {warning}", standing.paper.number), json!({}));
+    }
+    let pdf = files::put(&storage, &standing.key("pdf"), rendered.pdf).await?;
+    let json = files::put(&storage, &standing.key("json"), pretty(&data)?).await?;
+    run.write(async |tx| {
+        paper::ready(tx, invoice, &standing, (&pdf, &json), run.at()).await?;
+        // what a person decided while the document was made
+        let now = paper::read(tx, invoice).await?;
+        if !now.held && !now.void {
+            tx.follow_up("mail", run.tenant(), json!({"invoice": invoice}));
+        }
+        Ok(Done::rows(3).count("documents", 1))
+    })
+    .await
+}
+
+/// Puts the invoice's mail among the deliveries, once; BATCH-406 sends it.
+pub async fn mail(run: &TenantRun, invoice: i64) -> Outcome {
+    let outside = outside(run)?;
+    run.write(async |tx| {
+        let standing: Standing = paper::read(tx, invoice).await?;
+        if standing.held || standing.void {
+            return Ok(Done::default());
+        }
+        let wanted = paper::mail(tx, invoice, &standing, &outside.templates, run.at()).await?;
+        let written = insert(tx, &[wanted], run.at()).await?;
+        Ok(if written == 0 { Done::default().reused() } else { Done::rows(written) })
+    })
+    .await
+}
+
+/// Writes the accounting files of the run's invoices that may go out and have not.
+pub async fn export(run: &TenantRun) -> Outcome {
+    let entries = run.read(async |tx| export::entries(tx, run.id()).await).await?;
+    if entries.is_empty() {
+        return Ok(Done::default().reused());
+    }
+    let storage = storage(run)?;
+    let form = run.resource::<Form>().map_or_else(Form::default, |f| *f);
+    let month = run.period().start.strftime("%Y-%m").to_string();
+    let mut stored = Vec::new();
+    for file in export::files(&entries, form)? {
+        let key = file.key(&month, run.id(), &Stored::of(&file.bytes).sha256);
+        let put = files::put(&storage, &key, file.bytes.clone()).await?;
+        stored.push((file, key, put));
+    }
+    run.write(async |tx| {
+        let mut done = Done::default();
+        for (file, key, put) in &stored {
+            export::record(tx, file, key, put, run.id(), run.at()).await?;
+            done = done.count("exported", file.invoices.len());
+            done.rows += 1 + file.invoices.len() as i64;
+        }
+        Ok(done)
+    })
+    .await
+}
+
+fn pretty(data: &serde_json::Value) -> Result<Vec<u8>, Stop> {
+    serde_json::to_vec_pretty(data)
+        .map_err(|e| Stop::give_up(Cause::Defect, format!("the document's data: {e}")))
+}
+
+fn outside(run: &TenantRun) -> Result<Arc<Outside>, Stop> {
+    run.resource::<Outside>()
+        .ok_or_else(|| Stop::give_up(Cause::Data, "this node has no way to recipients"))
+}
+
+fn storage(run: &TenantRun) -> Result<Arc<Storage>, Stop> {
+    outside(run)?.storage.clone().ok_or_else(|| {
+        let why = "no storage is configured: write [storage] url = \"file:///…\" into yakin.toml, then requeue";
+        Stop::give_up(Cause::Storage, why)
+    })
+}
+
+fn renderer(run: &TenantRun) -> Result<Arc<Renderer>, Stop> {
+    run.resource::<Renderer>()
+        .ok_or_else(|| Stop::give_up(Cause::Data, "this node renders no documents"))
+}
+
+/// A document that failed: a child that died or was too slow may do better, a wrong template will not.
+fn stop(error: RenderError) -> Stop {
+    if error.is_permanent() {
+        Stop::give_up(Cause::Data, error.to_string())
+    } else {
+        Stop::retry(Cause::Overload, error.to_string())
+    }
+}

@@ -1,0 +1,256 @@
+//! The delivery rows of one tenant: what is due, what this attempt takes, what became of it. Each function is one
+//! statement of a step or of a read.
+
+use jiff::Timestamp;
+use jiff_sqlx::ToSqlx;
+use yakin_adapters::Answer;
+use yakin_engine::outcome::Stop;
+use yakin_engine::tx::Tx;
+
+use super::policy::{After, Before};
+use super::{Channel, Urgency};
+
+/// A sender with rows that are due.
+#[derive(Clone, Debug, PartialEq, Eq, sqlx::FromRow)]
+pub struct DueSender {
+    pub channel: String,
+    /// tenant or platform.
+    pub sender: String,
+    pub integration_id: Option<i64>,
+    pub rows: i64,
+}
+
+/// A row this attempt has taken.
+#[derive(Clone, Debug, sqlx::FromRow)]
+pub struct Row {
+    pub delivery_id: i64,
+    pub source: String,
+    pub source_id: i64,
+    pub channel: String,
+    pub recipient: String,
+    pub priority: i16,
+    pub subject: Option<String>,
+    pub body: String,
+    pub html: Option<String>,
+    pub link: Option<String>,
+    pub attachments: Vec<i64>,
+    pub attempts: i32,
+    pub deferrals: i32,
+    pub cause: Option<String>,
+    due_at: jiff_sqlx::Timestamp,
+    created_at: jiff_sqlx::Timestamp,
+}
+
+impl Row {
+    /// What the policy judges by.
+    pub fn before(&self, channel: Channel) -> Before<'_> {
+        Before {
+            channel,
+            high: self.priority == Urgency::High as i16,
+            attempts: self.attempts,
+            deferrals: self.deferrals,
+            cause: self.cause.as_deref(),
+        }
+    }
+
+    /// When it was written: the date of its mail, the same at each attempt.
+    pub fn created_at(&self) -> Timestamp {
+        self.created_at.to_jiff()
+    }
+}
+
+/// Which rows a run is for.
+#[derive(Clone, Copy, Debug)]
+pub struct Scope<'a> {
+    pub channels: &'a [Channel],
+    pub states: &'a [&'static str],
+    pub urgencies: &'a [Urgency],
+    /// Rows due at or before this.
+    pub slot: Timestamp,
+}
+
+impl Scope<'_> {
+    fn words(&self) -> Vec<&'static str> {
+        self.channels.iter().map(|c| c.word()).collect()
+    }
+
+    fn ranks(&self) -> Vec<i16> {
+        self.urgencies.iter().map(|u| *u as i16).collect()
+    }
+}
+
+/// Ends what is not to be sent any more, and frees what dead attempts left.
+pub async fn clear(
+    tx: &mut Tx,
+    channels: &[Channel],
+    run: i64,
+    now: Timestamp,
+) -> Result<(), Stop> {
+    let words: Vec<_> = channels.iter().map(|c| c.word()).collect();
+    sqlx::query(include_str!("clear.sql"))
+        .bind(now.to_sqlx())
+        .bind(words)
+        .bind(run)
+        .execute(tx)
+        .await?;
+    Ok(())
+}
+
+/// The senders with due rows, the most urgent first.
+pub async fn due_senders(tx: &mut Tx, scope: &Scope<'_>) -> Result<Vec<DueSender>, Stop> {
+    Ok(sqlx::query_as(include_str!("due_senders.sql"))
+        .bind(scope.words())
+        .bind(scope.states)
+        .bind(scope.slot.to_sqlx())
+        .bind(scope.ranks())
+        .fetch_all(tx)
+        .await?)
+}
+
+/// The ids of a sender's next rows, locked for this transaction.
+pub async fn due_rows(
+    tx: &mut Tx,
+    sender: &DueSender,
+    scope: &Scope<'_>,
+    limit: i64,
+) -> Result<Vec<i64>, Stop> {
+    Ok(sqlx::query_scalar(include_str!("due_rows.sql"))
+        .bind(&sender.channel)
+        .bind(&sender.sender)
+        .bind(sender.integration_id)
+        .bind(scope.states)
+        .bind(scope.slot.to_sqlx())
+        .bind(scope.ranks())
+        .bind(limit)
+        .fetch_all(tx)
+        .await?)
+}
+
+/// Takes rows for the attempt (job, token); they come in sending order.
+pub async fn take(tx: &mut Tx, ids: &[i64], (job, token): (i64, i64)) -> Result<Vec<Row>, Stop> {
+    let mut rows: Vec<Row> = sqlx::query_as(include_str!("take_rows.sql"))
+        .bind(ids)
+        .bind(job)
+        .bind(token)
+        .fetch_all(tx)
+        .await?;
+    rows.sort_by_key(|r| (r.priority, r.due_at.to_jiff(), r.delivery_id));
+    Ok(rows)
+}
+
+/// Gives back what the attempt took and did not begin.
+pub async fn leave(tx: &mut Tx, (job, token): (i64, i64)) -> Result<(), Stop> {
+    sqlx::query(include_str!("leave_rows.sql")).bind(job).bind(token).execute(tx).await?;
+    Ok(())
+}
+
+/// Marks a row right before its request leaves.
+pub async fn mark_on_wire(
+    tx: &mut Tx,
+    id: i64,
+    (job, token): (i64, i64),
+    now: Timestamp,
+) -> Result<(), Stop> {
+    let marked = sqlx::query(
+        "UPDATE app.deliveries SET on_wire_at = $4
+          WHERE tenant_id = yakin.current_tenant() AND (delivery_id, job_id, token) = ($1, $2, $3)",
+    )
+    .bind(id)
+    .bind(job)
+    .bind(token)
+    .bind(now.to_sqlx())
+    .execute(tx)
+    .await?;
+    held(marked.rows_affected() == 1, id)
+}
+
+/// An attempt at a row, ended.
+#[derive(Clone, Debug)]
+pub struct Ended {
+    pub id: i64,
+    pub answer: Answer,
+    pub after: After,
+    /// The address has no mailbox: nothing is sent to it any more.
+    pub suppress: bool,
+    pub at: Timestamp,
+}
+
+/// Records an attempt: the row, its history, a suppressed address, a sent invoice.
+pub async fn record(
+    tx: &mut Tx,
+    ended: &Ended,
+    (job, token): (i64, i64),
+    run: i64,
+) -> Result<(), Stop> {
+    let receipt = match &ended.answer {
+        Answer::Sent { receipt } => receipt.as_deref(),
+        _ => None,
+    };
+    let reason = Some(ended.answer.reason()).filter(|r| !r.is_empty());
+    let recorded: i64 = sqlx::query_scalar(include_str!("record.sql"))
+        .bind(ended.id)
+        .bind(job)
+        .bind(token)
+        .bind(ended.after.state)
+        .bind(ended.after.attempts)
+        .bind(ended.after.deferrals)
+        .bind(ended.after.due_at.map(|d| d.to_sqlx()))
+        .bind(ended.after.cause)
+        .bind(reason)
+        .bind(receipt)
+        .bind(ended.at.to_sqlx())
+        .bind(run)
+        .bind(ended.answer.word())
+        .bind(ended.suppress)
+        .fetch_one(tx)
+        .await?;
+    held(recorded == 1, ended.id)
+}
+
+/// A row that this attempt took and does not hold any more was freed by another, which took this one for dead.
+fn held(still: bool, id: i64) -> Result<(), Stop> {
+    if still {
+        return Ok(());
+    }
+    let message = format!("delivery {id} was taken over by another attempt");
+    Err(Stop::retry(yakin_engine::outcome::Cause::LockConflict, message))
+}
+
+/// What the run did for this tenant, from its history.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, sqlx::FromRow)]
+pub struct Totals {
+    pub attempted: i64,
+    pub sent: i64,
+    pub failed: i64,
+    pub uncertain: i64,
+    pub expired: i64,
+    pub cancelled: i64,
+    pub put_off: i64,
+    pub left_due: i64,
+}
+
+impl Totals {
+    /// Adds another scope's.
+    pub fn add(&mut self, other: Totals) {
+        self.attempted += other.attempted;
+        self.sent += other.sent;
+        self.failed += other.failed;
+        self.uncertain += other.uncertain;
+        self.expired += other.expired;
+        self.cancelled += other.cancelled;
+        self.put_off += other.put_off;
+        self.left_due += other.left_due;
+    }
+}
+
+/// Counts what a run did, and what is still due for it.
+pub async fn totals(tx: &mut Tx, scope: &Scope<'_>, run: i64) -> Result<Totals, Stop> {
+    Ok(sqlx::query_as(include_str!("totals.sql"))
+        .bind(run)
+        .bind(scope.words())
+        .bind(scope.states)
+        .bind(scope.slot.to_sqlx())
+        .bind(scope.ranks())
+        .fetch_one(tx)
+        .await?)
+}

@@ -1,0 +1,23 @@
+-- The outcome of one attempt at a row, its history, and what follows from it.
+WITH ended AS (
+    UPDATE app.deliveries d
+       SET state = $4, attempts = $5, deferrals = $6, due_at = coalesce($7, d.due_at), cause = $8,
+           error = left($9, 1000), receipt = left($10, 200), sent_at = CASE $4 WHEN 'sent' THEN $11 END,
+           ended_run = CASE $4 WHEN 'retry_wait' THEN NULL ELSE $12::bigint END,
+           job_id = NULL, token = NULL, on_wire_at = NULL
+     WHERE d.tenant_id = yakin.current_tenant() AND d.delivery_id = $1 AND d.job_id = $2 AND d.token = $3
+    RETURNING d.delivery_id, d.source, d.source_id, d.recipient, d.state
+), history AS (
+    INSERT INTO app.delivery_attempts (tenant_id, delivery_id, attempted_at, run_id, answer, reason)
+    SELECT yakin.current_tenant(), delivery_id, $11, $12, $13, left($9, 1000) FROM ended
+), suppressed AS (
+    INSERT INTO app.suppressions (tenant_id, address, reason, since)
+    SELECT yakin.current_tenant(), lower(recipient), left($9, 200), $11 FROM ended WHERE $14
+    ON CONFLICT DO NOTHING
+), invoice AS (
+    UPDATE app.invoices i SET sent_at = $11
+      FROM ended e
+     WHERE e.source = 'invoice' AND e.state = 'sent' AND i.tenant_id = yakin.current_tenant()
+       AND i.invoice_id = e.source_id AND i.sent_at IS NULL
+)
+SELECT count(*) FROM ended

@@ -1,0 +1,341 @@
+//! From a row's sender to the client that carries it: the tenant's integration, or a relay of the operator's. A
+//! sender that rests or cannot be used says why.
+
+use std::sync::Arc;
+
+use jiff::Timestamp;
+use jiff_sqlx::ToSqlx;
+use serde::de::DeserializeOwned;
+use yakin_adapters::Answer;
+use yakin_adapters::chat::ChatMessage;
+use yakin_adapters::line_works::LineWorks;
+use yakin_adapters::mail::{Mailer, Relay};
+use yakin_adapters::outgoing::Outgoing;
+use yakin_adapters::slack::Slack;
+use yakin_adapters::teams::Teams;
+use yakin_adapters::webhook::Webhook;
+use yakin_engine::outcome::Stop;
+use yakin_engine::run::TenantRun;
+use yakin_engine::tx::Tx;
+
+use super::Channel;
+use super::outbox::DueSender;
+use super::outside::Outside;
+use super::policy::{BREAKER, REST, Sender};
+
+/// A client of one outside system.
+#[derive(Clone, Debug)]
+pub enum Client {
+    Mail(Arc<Mailer>),
+    Slack(Arc<Slack>),
+    Teams(Arc<Teams>),
+    LineWorks(Arc<LineWorks>),
+    Webhook(Arc<Webhook>),
+}
+
+impl Client {
+    /// Posts a chat message.
+    pub async fn post(
+        &self,
+        outgoing: &Outgoing,
+        target: &str,
+        message: &ChatMessage,
+        now: Timestamp,
+    ) -> Answer {
+        match self {
+            Client::Slack(slack) => slack.send(outgoing, target, message, now).await,
+            Client::Teams(teams) => teams.send(outgoing, target, message, now).await,
+            Client::LineWorks(bot) => bot.send(outgoing, target, message, now).await,
+            Client::Webhook(hook) => hook.send(outgoing, target, message, now).await,
+            Client::Mail(_) => {
+                Answer::Permanent { reason: "a relay takes mail, not chat messages".to_owned() }
+            }
+        }
+    }
+
+    /// A chat client of `channel` by its credentials as JSON; what is wrong is said by place, never with what
+    /// stands there.
+    pub fn of_chat(channel: Channel, credentials: &[u8]) -> Result<Client, String> {
+        Ok(match channel {
+            Channel::Slack => Client::Slack(Arc::new(Slack::new(parse(credentials)?))),
+            Channel::Teams => Client::Teams(Arc::new(Teams::new(parse(credentials)?))),
+            Channel::LineWorks => Client::LineWorks(Arc::new(LineWorks::new(parse(credentials)?))),
+            Channel::Webhook => Client::Webhook(Arc::new(Webhook::new(parse(credentials)?))),
+            Channel::Email | Channel::InApp => {
+                return Err(format!("'{}' is no chat channel", channel.word()));
+            }
+        })
+    }
+}
+
+/// Whose pace and pauses count.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Pace {
+    Integration(i64),
+    Relay { name: String, rate_per_minute: i64 },
+}
+
+/// A sender that may be used now.
+#[derive(Clone, Debug)]
+pub struct Way {
+    pub client: Client,
+    pub pace: Pace,
+    pub failures_in_row: i32,
+}
+
+/// What was found for a sender.
+#[derive(Clone, Debug)]
+pub enum Found {
+    Ready(Way),
+    /// It rests until then: its rows wait.
+    Rests(Timestamp, String),
+    /// A person has to mend it; its rows wait.
+    Unusable(String),
+}
+
+#[derive(sqlx::FromRow)]
+struct Integration {
+    integration_id: i64,
+    channel: String,
+    name: String,
+    credentials: Vec<u8>,
+    key_id: String,
+    failures_in_row: i32,
+    paused_until: Option<jiff_sqlx::Timestamp>,
+    paused_reason: Option<String>,
+}
+
+/// The seal's context: credentials copied to another tenant's or integration's row do not open.
+pub fn context(tenant: i64, integration: i64) -> String {
+    format!("tenant/{tenant}/integration/{integration}")
+}
+
+/// Finds the way for a sender's rows: of a tenant's mail, its relays by rank, then the operator's where it agreed.
+pub async fn find(run: &TenantRun, outside: &Outside, sender: &DueSender) -> Result<Found, Stop> {
+    if let Some(id) = sender.integration_id {
+        let integrations = run.read(async |tx| integrations(tx, &sender.channel, Some(id)).await);
+        return Ok(first_ready(run, outside, integrations.await?)
+            .unwrap_or_else(|| Found::Unusable(format!("integration {id} is gone"))));
+    }
+    if sender.sender == "platform" {
+        return relay(run, outside).await;
+    }
+    let (own, agreed) = run
+        .read(async |tx| {
+            let own = integrations(tx, Channel::Email.word(), None).await?;
+            let agreed: bool = sqlx::query_scalar("SELECT platform_relay FROM app.tenants")
+                .fetch_one(&mut *tx)
+                .await?;
+            Ok((own, agreed))
+        })
+        .await?;
+    match first_ready(run, outside, own) {
+        Some(found) => Ok(found),
+        None if agreed => relay(run, outside).await,
+        None => Ok(Found::Unusable(
+            "the tenant has no mail relay and has not agreed to the operator's".to_owned(),
+        )),
+    }
+}
+
+async fn integrations(
+    tx: &mut Tx,
+    channel: &str,
+    id: Option<i64>,
+) -> Result<Vec<Integration>, Stop> {
+    Ok(sqlx::query_as(
+        "SELECT integration_id, channel, name, credentials, key_id, failures_in_row, paused_until, paused_reason
+           FROM app.integrations
+          WHERE tenant_id = yakin.current_tenant() AND channel = $1 AND enabled
+            AND ($2::bigint IS NULL OR integration_id = $2)
+          ORDER BY rank, integration_id LIMIT 20",
+    )
+    .bind(channel)
+    .bind(id)
+    .fetch_all(tx)
+    .await?)
+}
+
+/// The first that can be used now; else the first that rests; else why the last cannot be used.
+fn first_ready(run: &TenantRun, outside: &Outside, of: Vec<Integration>) -> Option<Found> {
+    let mut best: Option<Found> = None;
+    for integration in of {
+        let found = match integration.paused_until.map(|p| p.to_jiff()) {
+            Some(until) if until > run.at() => {
+                let why = integration.paused_reason.unwrap_or_default();
+                Found::Rests(until, format!("{}: {why}", integration.name))
+            }
+            _ => match client(run, outside, &integration) {
+                Ok(client) => {
+                    return Some(Found::Ready(Way {
+                        client,
+                        pace: Pace::Integration(integration.integration_id),
+                        failures_in_row: integration.failures_in_row,
+                    }));
+                }
+                Err(why) => Found::Unusable(format!("integration {}: {why}", integration.name)),
+            },
+        };
+        best = match best {
+            Some(rests @ Found::Rests(..)) => Some(rests),
+            _ => Some(found),
+        };
+    }
+    best
+}
+
+fn client(run: &TenantRun, outside: &Outside, of: &Integration) -> Result<Client, String> {
+    let key = (run.tenant(), of.integration_id);
+    if let Some(known) = outside.client(key, &of.credentials) {
+        return Ok(known);
+    }
+    let keys = outside.keys.as_ref().ok_or("no master key is configured ([keys])")?;
+    let opened = keys
+        .open(&of.key_id, &of.credentials, &context(key.0, key.1))
+        .map_err(|error| error.to_string())?;
+    let client = match Channel::of(&of.channel) {
+        Some(Channel::Email) => {
+            let relay: Relay = parse(&opened)?;
+            Client::Mail(Arc::new(Mailer::new(relay).map_err(|e| e.to_string())?))
+        }
+        Some(channel) => Client::of_chat(channel, &opened)?,
+        None => return Err(format!("'{}' is no channel", of.channel)),
+    };
+    outside.keep(key, of.credentials.clone(), client.clone());
+    Ok(client)
+}
+
+/// Reads credentials; what is wrong is said without what stands in them.
+fn parse<T: DeserializeOwned>(opened: &[u8]) -> Result<T, String> {
+    serde_json::from_slice(opened).map_err(|error| {
+        format!("its credentials cannot be read (line {}, column {})", error.line(), error.column())
+    })
+}
+
+async fn relay(run: &TenantRun, outside: &Outside) -> Result<Found, Stop> {
+    if outside.relays.is_empty() {
+        return Ok(Found::Unusable("no mail relay is configured ([[mail]])".to_owned()));
+    }
+    let names: Vec<String> = outside.relays.iter().map(|r| r.name.clone()).collect();
+    type Resting = (String, i32, Option<jiff_sqlx::Timestamp>, Option<String>);
+    let known: Vec<Resting> = run
+        .step(async |tx| {
+            sqlx::query(
+                "INSERT INTO app.relays (name) SELECT unnest($1::text[]) ON CONFLICT DO NOTHING",
+            )
+            .bind(&names)
+            .execute(&mut *tx)
+            .await?;
+            Ok(sqlx::query_as(
+                "SELECT name, failures_in_row, paused_until, paused_reason FROM app.relays
+                  WHERE name = ANY ($1) ORDER BY name LIMIT 100",
+            )
+            .bind(&names)
+            .fetch_all(&mut *tx)
+            .await?)
+        })
+        .await?;
+    let mut rests = None;
+    for relay in &outside.relays {
+        let Some((_, failures, until, why)) = known.iter().find(|k| k.0 == relay.name) else {
+            continue;
+        };
+        match until.map(|u| u.to_jiff()) {
+            Some(until) if until > run.at() => {
+                let why = format!("relay {}: {}", relay.name, why.as_deref().unwrap_or_default());
+                rests = rests.or(Some(Found::Rests(until, why)));
+            }
+            _ => {
+                let pace = Pace::Relay {
+                    name: relay.name.clone(),
+                    rate_per_minute: relay.rate_per_minute,
+                };
+                let client = Client::Mail(relay.mailer.clone());
+                return Ok(Found::Ready(Way { client, pace, failures_in_row: *failures }));
+            }
+        }
+    }
+    Ok(rests.unwrap_or_else(|| Found::Unusable("no mail relay can be used".to_owned())))
+}
+
+/// How many of `wanted` messages may go in the minute of `now`; they count as sent.
+pub async fn grant(tx: &mut Tx, pace: &Pace, wanted: usize, now: Timestamp) -> Result<usize, Stop> {
+    let wanted = i32::try_from(wanted).unwrap_or(i32::MAX);
+    let minute = minute_of(now).to_sqlx();
+    let granted: Option<i32> = match pace {
+        Pace::Integration(id) => {
+            sqlx::query_scalar(include_str!("grant_integration.sql"))
+                .bind(id)
+                .bind(wanted)
+                .bind(minute)
+                .fetch_optional(tx)
+                .await?
+        }
+        Pace::Relay { name, rate_per_minute } => {
+            sqlx::query_scalar(include_str!("grant_relay.sql"))
+                .bind(name)
+                .bind(wanted)
+                .bind(minute)
+                .bind(i32::try_from(*rate_per_minute).unwrap_or(i32::MAX))
+                .fetch_optional(tx)
+                .await?
+        }
+    };
+    Ok(usize::try_from(granted.unwrap_or(0)).unwrap_or(0))
+}
+
+/// The beginning of the minute after `now`, when a spent rate is full again.
+pub fn next_minute(now: Timestamp) -> Timestamp {
+    minute_of(now) + jiff::SignedDuration::from_mins(1)
+}
+
+pub(super) fn minute_of(now: Timestamp) -> Timestamp {
+    let second = now.as_second();
+    Timestamp::from_second(second - second.rem_euclid(60)).unwrap_or(now)
+}
+
+/// Notes what was learnt about a sender; returns until when it rests now, and how often it has failed in a row.
+pub async fn learn(
+    tx: &mut Tx,
+    way: &Way,
+    learnt: Sender,
+    reason: &str,
+    now: Timestamp,
+) -> Result<(i32, Option<Timestamp>), Stop> {
+    let failures = match learnt {
+        Sender::Works => 0,
+        Sender::Failed => way.failures_in_row + 1,
+        Sender::Rests(_) | Sender::Unchanged => way.failures_in_row,
+    };
+    let until = match learnt {
+        Sender::Rests(until) => Some(until),
+        Sender::Failed if failures >= BREAKER => Some(now + REST),
+        _ => None,
+    };
+    if failures == way.failures_in_row && until.is_none() {
+        return Ok((failures, None));
+    }
+    // after its rest it is tried afresh
+    let kept = if until.is_some() { 0 } else { failures };
+    let change = "failures_in_row = $2, paused_until = coalesce($3, paused_until),
+                  paused_reason = CASE WHEN $3 IS NULL THEN paused_reason ELSE left($4, 500) END";
+    let sql = match way.pace {
+        Pace::Integration(_) => format!(
+            "UPDATE app.integrations SET {change}
+              WHERE tenant_id = yakin.current_tenant() AND integration_id::text = $1"
+        ),
+        Pace::Relay { .. } => format!("UPDATE app.relays SET {change} WHERE name = $1"),
+    };
+    let name = match &way.pace {
+        Pace::Integration(id) => id.to_string(),
+        Pace::Relay { name, .. } => name.clone(),
+    };
+    sqlx::query(sqlx::AssertSqlSafe(sql))
+        .bind(name)
+        .bind(kept)
+        .bind(until.map(|u| u.to_sqlx()))
+        .bind(reason)
+        .execute(tx)
+        .await?;
+    Ok((kept, until))
+}
