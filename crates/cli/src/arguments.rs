@@ -148,6 +148,20 @@ pub enum Command {
         #[command(flatten)]
         why: Why,
     },
+    /// A tenant's share of a queue: its turns, and how many of its jobs run at once.
+    #[command(
+        after_help = "Examples:\n  yakin lane default --tenant aoba-joho weight=3 --reason 'gold plan'\n  yakin lane heavy --tenant aoba-joho cap=1 --reason 'its reports fill the disk'\n  yakin lane heavy --tenant aoba-joho cap= --reason 'mended'"
+    )]
+    Lane {
+        queue: String,
+        /// The tenant's code.
+        #[arg(long)]
+        tenant: String,
+        /// weight=1..100 (usual: 1) or cap=1..1000 (cap= lifts it).
+        share: String,
+        #[command(flatten)]
+        why: Why,
+    },
     /// Pauses a queue: running attempts end, no new one begins.
     Pause {
         queue: String,
@@ -180,10 +194,17 @@ pub enum Command {
         #[arg(long, default_value_t = 50)]
         limit: i64,
     },
+    /// Master keys, with which tenants' credentials are sealed. Needs no database.
+    Keys {
+        #[command(subcommand)]
+        act: MasterKeys,
+    },
     /// Prints completions for a shell.
     Completions { shell: clap_complete::Shell },
     #[command(name = "__supervise-postgres", hide = true)]
     SupervisePostgres { dir: PathBuf },
+    #[command(name = "render-child", hide = true)]
+    RenderChild,
 }
 
 #[derive(Args, Debug, Clone)]
@@ -286,5 +307,25 @@ pub enum Dead {
         which: String,
         #[command(flatten)]
         why: Why,
+    },
+}
+
+#[derive(Subcommand, Debug, Clone)]
+pub enum MasterKeys {
+    /// Makes a key file with one key; refuses to replace one.
+    #[command(after_help = "Example:\n  yakin keys init --file /etc/yakin/master.keys")]
+    Init {
+        /// The key file [default: keys.master_key_file of the configuration].
+        #[arg(long, value_name = "FILE")]
+        file: Option<PathBuf>,
+    },
+    /// Puts a new key before the others, which stay to open what they sealed.
+    #[command(
+        after_help = "Examples:\n  yakin keys rotate\n  yakin keys rotate --file /etc/yakin/master.keys"
+    )]
+    Rotate {
+        /// The key file [default: keys.master_key_file of the configuration].
+        #[arg(long, value_name = "FILE")]
+        file: Option<PathBuf>,
     },
 }

@@ -5,6 +5,7 @@ use std::path::{Path, PathBuf};
 use figment::Figment;
 use figment::providers::{Format, Toml};
 use serde::Deserialize;
+use yakin_adapters::{LogFileSettings, StorageSettings};
 
 /// A configuration that cannot be used: file, key, and what was expected.
 #[derive(Debug, thiserror::Error)]
@@ -20,6 +21,110 @@ pub struct Config {
     pub listen: Option<String>,
     pub issuer: Option<yakin_domain::billing::issuer::Issuer>,
     pub permits: Permits,
+    /// The operator's mail relays, in the order they are tried.
+    pub mail: Vec<MailRelay>,
+    pub outgoing: Outgoing,
+    pub templates: TemplateFolders,
+    pub render: Render,
+    /// How the accounting system reads its files.
+    pub export: yakin_domain::billing::export::Form,
+    pub operations: Operations,
+    /// Ways on which alerts reach people.
+    pub alerts: Vec<AlertRoute>,
+    pub log: LogFileSettings,
+    /// Where documents and backups lie; `serve` opens it before it works.
+    pub storage: Option<StorageSettings>,
+    pub keys: KeySettings,
+}
+
+/// A mail relay of the operator's.
+#[derive(Clone, Debug, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct MailRelay {
+    /// Its name: pace and pauses are kept under it for all nodes.
+    pub name: String,
+    #[serde(default = "usual_rate")]
+    pub rate_per_minute: i64,
+    pub relay: yakin_adapters::mail::Relay,
+}
+
+fn usual_rate() -> i64 {
+    100
+}
+
+/// Calls to addresses that tenants and chat vendors have.
+#[derive(Clone, Debug, Default, Deserialize)]
+#[serde(deny_unknown_fields, default)]
+pub struct Outgoing {
+    /// Hosts, or host:port, that may be private and without TLS.
+    pub allow: Vec<String>,
+    /// Calls nobody: each call becomes a file in this folder (demos, staging).
+    pub folder: Option<PathBuf>,
+}
+
+/// The operator's own templates; a file there goes over the built-in one of the same name.
+#[derive(Clone, Debug, Default, Deserialize)]
+#[serde(deny_unknown_fields, default)]
+pub struct TemplateFolders {
+    pub messages: Option<PathBuf>,
+    pub documents: Option<PathBuf>,
+}
+
+/// Rendering of documents, in child processes.
+#[derive(Clone, Debug, Deserialize)]
+#[serde(deny_unknown_fields, default)]
+pub struct Render {
+    /// Children at once.
+    pub children: usize,
+    /// Seconds a document may take.
+    pub timeout_seconds: u64,
+    /// Seconds after which an idle child ends.
+    pub idle_seconds: u64,
+    /// Folders of fonts [default: where Debian puts fonts-ipaexfont].
+    pub fonts: Vec<PathBuf>,
+}
+
+impl Default for Render {
+    fn default() -> Render {
+        Render { children: 2, timeout_seconds: 30, idle_seconds: 60, fonts: Vec::new() }
+    }
+}
+
+/// The people who run Yakin.
+#[derive(Clone, Debug, Default, Deserialize)]
+#[serde(deny_unknown_fields, default)]
+pub struct Operations {
+    /// Where digests of undelivered messages go.
+    pub email: Option<String>,
+}
+
+/// A way on which alerts reach people.
+#[derive(Clone, Debug, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct AlertRoute {
+    pub name: String,
+    /// email, slack, teams, line_works or webhook.
+    pub channel: yakin_domain::delivery::Channel,
+    /// The lowest severity it is for.
+    #[serde(default = "usual_severity")]
+    pub from_severity: yakin_engine::spec::Severity,
+    /// An address, a channel's id; webhooks need none.
+    #[serde(default)]
+    pub to: String,
+    /// JSON with the channel's credentials, for all but email, which goes by the first [[mail]] relay.
+    pub credentials_file: Option<PathBuf>,
+}
+
+fn usual_severity() -> yakin_engine::spec::Severity {
+    yakin_engine::spec::Severity::High
+}
+
+/// The keys that tenants' credentials are sealed with.
+#[derive(Clone, Debug, Default, Deserialize)]
+#[serde(deny_unknown_fields, default)]
+pub struct KeySettings {
+    /// Made by `yakin keys init`; the same on every node.
+    pub master_key_file: Option<PathBuf>,
 }
 
 #[derive(Clone, Debug, Deserialize)]
@@ -73,7 +178,10 @@ impl Config {
                 path.display()
             )));
         }
-        let read = Figment::from(Toml::file_exact(&path)).extract();
+        // the usual file may be absent: then everything stands at its default
+        let figment =
+            if path.is_file() { Figment::from(Toml::file_exact(&path)) } else { Figment::new() };
+        let read = figment.extract();
         let config: Config = read.map_err(|e| ConfigError(explain(&path, &e)))?;
         if !(4..=500).contains(&config.database.connections) {
             let found = config.database.connections;
@@ -81,6 +189,9 @@ impl Config {
                 "{}: database.connections is {found}, expected 4 to 500",
                 path.display()
             )));
+        }
+        if let Some(mistake) = config.log.mistake() {
+            return Err(ConfigError(format!("{}: {mistake}", path.display())));
         }
         Ok(config)
     }

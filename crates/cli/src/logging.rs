@@ -1,5 +1,5 @@
-//! Log lines in the specification's format: one JSON object a line on stdout — timestamp, level, jobName, jobId,
-//! message, metadata, duration, error, plus run, tenant, attempt.
+//! Log lines in the specification's format: one JSON object a line on stdout or in files — timestamp, level, jobName,
+//! jobId, message, metadata, duration, error, plus run, tenant, attempt.
 
 use std::fmt::{self, Debug};
 
@@ -7,17 +7,46 @@ use serde_json::{Map, Value};
 use tracing::field::{Field, Visit};
 use tracing::{Event, Subscriber};
 use tracing_subscriber::fmt::format::Writer;
-use tracing_subscriber::fmt::{FmtContext, FormatEvent, FormatFields};
+use tracing_subscriber::fmt::{FmtContext, FormatEvent, FormatFields, MakeWriter};
 use tracing_subscriber::registry::LookupSpan;
+use yakin_adapters::{LogFileSettings, LogFiles};
 use yakin_engine::clock::Clock;
 
-/// Starts logging; `RUST_LOG` chooses levels (default: info, and warnings of libraries).
+use crate::config::ConfigError;
+
+/// Starts logging on stdout; `RUST_LOG` chooses levels, `default` stands in for it.
 pub fn start(default: &str) {
+    begin(default, std::io::stdout);
+}
+
+/// Starts logging in files where `[log] dir` is set, else on stdout. A folder that cannot be written is refused.
+pub fn start_as_configured(default: &str, settings: &LogFileSettings) -> Result<(), ConfigError> {
+    let Some(dir) = &settings.dir else {
+        start(default);
+        return Ok(());
+    };
+    let clock = Clock::real();
+    let now = Box::new(move || clock.now());
+    let (aside, warn) = (Box::new(std::io::stdout()), Box::new(std::io::stderr()));
+    let files = LogFiles::open(settings, dir, &crate::place::hostname(), now, aside, warn)
+        .map_err(|e| ConfigError(e.to_string()))?;
+    let path = files.path();
+    begin(default, move || files.clone());
+    // whoever looks at stdout in vain learns where to look
+    eprintln!("yakin: log lines go to {} and the files after it", path.display());
+    Ok(())
+}
+
+fn begin<W>(default: &str, writer: W)
+where
+    W: for<'a> MakeWriter<'a> + Send + Sync + 'static,
+{
     let filter = tracing_subscriber::EnvFilter::try_from_default_env()
         .unwrap_or_else(|_| tracing_subscriber::EnvFilter::new(default));
     let _ = tracing_subscriber::fmt()
         .with_env_filter(filter)
         .event_format(Lines(Clock::real()))
+        .with_writer(writer)
         .try_init();
 }
 

@@ -1,10 +1,12 @@
 //! `yakin`: one binary for operators, developers and nodes. One file per subcommand in `commands/`.
 
+mod alerting;
 mod arguments;
 mod commands;
 mod config;
 mod logging;
 mod output;
+mod outside;
 mod place;
 
 use std::process::ExitCode;
@@ -19,6 +21,12 @@ fn main() -> ExitCode {
     if let Command::SupervisePostgres { dir } = &arguments.command {
         // a plain process: no runtime, no logs, no configuration
         return match yakin_adapters::private_postgres::supervise(dir) {
+            Ok(()) => ExitCode::SUCCESS,
+            Err(error) => fail(&error.into()),
+        };
+    }
+    if let Command::RenderChild = &arguments.command {
+        return match yakin_render::child() {
             Ok(()) => ExitCode::SUCCESS,
             Err(error) => fail(&error.into()),
         };

@@ -19,8 +19,8 @@ pub struct Place {
     pub engine_url: String,
     pub owner_url: String,
     pub json: bool,
-    /// Holds the private server up while the command lives.
-    private: Option<PrivatePostgres>,
+    /// Holds the private server up while the command lives, in this folder.
+    private: Option<(PathBuf, PrivatePostgres)>,
 }
 
 impl Place {
@@ -62,7 +62,7 @@ impl Place {
             engine_url: private.engine_url(),
             owner_url: private.owner_url(),
             json,
-            private: Some(private),
+            private: Some((dir, private)),
         };
         if migrate {
             database::migrate(&place.owner_url).await?;
@@ -73,6 +73,11 @@ impl Place {
     /// Whether the database is a private one.
     pub fn is_private(&self) -> bool {
         self.private.is_some()
+    }
+
+    /// The private database's folder.
+    pub fn data_dir(&self) -> Option<&std::path::Path> {
+        self.private.as_ref().map(|(dir, _)| dir.as_path())
     }
 
     /// A pool of a few connections, for commands.
@@ -104,6 +109,12 @@ pub fn data_dir() -> anyhow::Result<PathBuf> {
         Some(dir) if !dir.is_empty() => Ok(PathBuf::from(dir)),
         _ => Ok(default_data_dir()?),
     }
+}
+
+/// This machine's name, by which nodes and log files are told apart.
+pub fn hostname() -> String {
+    std::fs::read_to_string("/proc/sys/kernel/hostname")
+        .map_or_else(|_| "node".to_owned(), |h| h.trim().to_owned())
 }
 
 /// The checked catalogue.

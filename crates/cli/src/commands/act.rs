@@ -59,6 +59,12 @@ pub async fn act(place: &Place, command: Command) -> anyhow::Result<End> {
         Command::Reject { subject, why } => {
             decide(place, &pool, &subject, false, &why.reason, now).await?
         }
+        Command::Lane { queue, tenant, share, why } => {
+            let ids = yakin_engine::tenant::by_codes(&pool, std::slice::from_ref(&tenant)).await?;
+            let act = acting(&why.reason)?;
+            switches::share(&pool, &queue, ids[0], read_share(&share)?, &act).await?;
+            format!("{tenant} has {share} in queue {queue}")
+        }
         Command::Pause { queue, why } => {
             switches::pause(&pool, &queue, true, &acting(&why.reason)?).await?;
             format!("queue {queue} is paused")
@@ -113,6 +119,20 @@ async fn decide(
             if agree { "approved" } else { "rejected and cancelled" }
         ));
     }
-    yakin_domain::billing::decide(pool, subject, agree, &act, now).await?;
+    let spec = registry()?.find("BATCH-302").map_err(UsageError)?.spec();
+    yakin_domain::billing::decide(pool, spec, subject, agree, &act, now).await?;
     Ok(format!("invoice {subject} is {}", if agree { "released" } else { "void" }))
+}
+
+fn read_share(text: &str) -> Result<switches::Share, UsageError> {
+    let number = |text: &str| text.parse::<i32>().ok();
+    let share = match text.split_once('=') {
+        Some(("weight", weight)) => number(weight).map(switches::Share::Weight),
+        Some(("cap", "")) => Some(switches::Share::Cap(None)),
+        Some(("cap", cap)) => number(cap).map(|cap| switches::Share::Cap(Some(cap))),
+        _ => None,
+    };
+    share.ok_or_else(|| {
+        UsageError(format!("'{text}' is no share; expected weight=3, cap=2, or cap= for no cap"))
+    })
 }

@@ -9,7 +9,7 @@ use jiff::{Timestamp, ToSpan};
 use sqlx::postgres::PgPool;
 use sqlx::{Connection, Executor};
 use tokio_util::sync::CancellationToken;
-use yakin_domain::billing::issuer::Issuer;
+use yakin_adapters::Keys;
 use yakin_domain::sample::{SampleReport, SampleSpec, generate};
 use yakin_engine::clock::{Clock, tokyo};
 use yakin_engine::database;
@@ -32,17 +32,14 @@ pub async fn demo(arguments: &Arguments, demo: &Demo) -> anyhow::Result<End> {
     let began = Instant::now();
     let mut config = Config::read(arguments.config.as_deref())?;
     let dir = data_dir()?.join("demo");
-    if config.issuer.is_none() {
-        config.issuer = Some(sample_issuer());
-        write_issuer(&dir)?;
-    }
+    let outside = super::demo_outside::arrange(&mut config, &dir)?;
     step(&format!("a private PostgreSQL in {}", dir.display()));
     let place = Place::private(config, dir, arguments.json, false).await?;
     start_clean(&place).await?;
     let first = day_of(Clock::real().now()).first_of_month();
     let begin = at(first, 1, 0)?;
     let end = at(first, 9, 30)?;
-    let report = sample(&place, demo, begin).await?;
+    let report = sample(&place, demo, begin, outside.keys).await?;
     let pool = place.working_pool().await?;
     back_fill(&place, &pool, first).await?;
     let night = Instant::now();
@@ -57,6 +54,9 @@ pub async fn demo(arguments: &Arguments, demo: &Demo) -> anyhow::Result<End> {
             night.elapsed().as_secs_f64(),
             began.elapsed().as_secs_f64()
         ));
+        for (what, folder) in outside.folders {
+            line(format!("{what:<11} {}", folder.display()));
+        }
         let dir = data_dir()?.join("demo");
         line(format!("Look around:  YAKIN_DATA={} yakin timetable --date {first}", dir.display()));
     }
@@ -74,27 +74,6 @@ fn step(text: &str) {
 
 fn at(date: Date, hour: i8, minute: i8) -> anyhow::Result<Timestamp> {
     Ok(date.at(hour, minute, 0, 0).to_zoned(tokyo())?.timestamp())
-}
-
-fn sample_issuer() -> Issuer {
-    Issuer {
-        name: "株式会社夜勤サンプル".to_owned(),
-        address: "東京都千代田区丸の内1-1-1".to_owned(),
-        registration_number: "T9700110012005".to_owned(),
-        bank_account: "見本銀行 本店 普通 1234567 カ）ヤキンサンプル".to_owned(),
-    }
-}
-
-/// Leaves the issuer where later commands on the demo's data find it.
-fn write_issuer(dir: &std::path::Path) -> anyhow::Result<()> {
-    let issuer = sample_issuer();
-    let text = format!(
-        "# the demo's: who issues its invoices\n[issuer]\nname = {:?}\naddress = {:?}\nregistration_number = {:?}\nbank_account = {:?}\n",
-        issuer.name, issuer.address, issuer.registration_number, issuer.bank_account
-    );
-    std::fs::create_dir_all(dir).with_context(|| format!("making {}", dir.display()))?;
-    let file = dir.join("yakin.toml");
-    std::fs::write(&file, text).with_context(|| format!("writing {}", file.display()))
 }
 
 /// The demo owns its database: an earlier night's is dropped.
@@ -117,9 +96,15 @@ async fn start_clean(place: &Place) -> anyhow::Result<()> {
     Ok(())
 }
 
-async fn sample(place: &Place, demo: &Demo, begin: Timestamp) -> anyhow::Result<SampleReport> {
+async fn sample(
+    place: &Place,
+    demo: &Demo,
+    begin: Timestamp,
+    keys: Arc<Keys>,
+) -> anyhow::Result<SampleReport> {
     let mut spec = SampleSpec::new(demo.tenants, demo.engineers, demo.seed, begin);
     spec.with_faults = !demo.without_faults;
+    spec.keys = Some(keys);
     let mut connection = database::connect_as_login(&place.owner_url).await?;
     let clock = Instant::now();
     let report = generate(&mut connection, &spec, |_| {}).await?;
@@ -144,7 +129,7 @@ async fn back_fill(place: &Place, pool: &PgPool, first: Date) -> anyhow::Result<
     let time = Clock::at(at(first, 1, 0)?);
     let mut engine =
         Engine::join(pool.clone(), time.clone(), registry.clone(), "back-fill", &["work"]).await?;
-    super::serve::provide(&mut engine, &place.config);
+    crate::outside::provide(&mut engine, place)?;
     for (n, day) in days.iter().enumerate() {
         for batch in ["BATCH-204", "BATCH-301"] {
             let want = Wanted { date: Some(*day), ..Wanted::default() };
@@ -189,7 +174,7 @@ async fn live(
     let mut engine =
         Engine::join(pool.clone(), Clock::at(before), registry()?, "demo", &["plan", "work"])
             .await?;
-    super::serve::provide(&mut engine, &place.config);
+    crate::outside::provide(&mut engine, place)?;
     let engine = Arc::new(engine);
     let stop = CancellationToken::new();
     let options = Options {
@@ -227,7 +212,7 @@ async fn serve_on(place: &Place) -> anyhow::Result<()> {
     let pool = place.working_pool().await?;
     let mut engine =
         Engine::join(pool, Clock::real(), registry()?, "demo", &["plan", "work", "api"]).await?;
-    super::serve::provide(&mut engine, &place.config);
+    crate::outside::provide(&mut engine, place)?;
     let listen = std::env::var("YAKIN_LISTEN").unwrap_or_else(|_| LISTEN.to_owned());
     line(format!("Serving on real time at http://{listen} (/metrics, /healthz); Ctrl-C ends."));
     let options = Options {

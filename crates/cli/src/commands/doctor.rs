@@ -3,6 +3,7 @@
 use sqlx::{Connection, PgConnection};
 use yakin_engine::database::{self, OLDEST_POSTGRES};
 
+use super::{doctor_files, doctor_outside};
 use crate::arguments::Arguments;
 use crate::config::Config;
 use crate::output::{End, json, line, paint};
@@ -18,17 +19,17 @@ struct Check {
 
 #[derive(Clone, Copy, PartialEq, Eq, serde::Serialize)]
 #[serde(rename_all = "lowercase")]
-enum Standing {
+pub(super) enum Standing {
     Good,
     Warning,
     Bad,
 }
 
 #[derive(Default)]
-struct Checks(Vec<Check>);
+pub(super) struct Checks(Vec<Check>);
 
 impl Checks {
-    fn add(
+    pub(super) fn add(
         &mut self,
         name: &'static str,
         standing: Standing,
@@ -46,6 +47,10 @@ pub async fn doctor(arguments: &Arguments) -> anyhow::Result<End> {
         Ok(config) => {
             checks.add("configuration", Standing::Good, "readable", "");
             issuer(&mut checks, &config);
+            doctor_files::storage(&mut checks, &config).await;
+            doctor_files::keys(&mut checks, &config);
+            doctor_outside::relays(&mut checks, &config).await;
+            doctor_outside::templates(&mut checks, &config).await;
             match Place::open(arguments).await {
                 Ok(place) => database(&mut checks, &place).await,
                 Err(error) => {

@@ -4,7 +4,11 @@ mod act;
 mod catalogue;
 mod dead;
 mod demo;
+mod demo_outside;
 mod doctor;
+mod doctor_files;
+mod doctor_outside;
+mod keys;
 mod night;
 mod night_report;
 mod psql;
@@ -12,6 +16,7 @@ mod run;
 mod runs;
 mod sample;
 mod serve;
+pub mod stores;
 mod watch;
 
 use crate::arguments::{Arguments, Command};
@@ -28,6 +33,7 @@ pub async fn dispatch(arguments: Arguments) -> anyhow::Result<End> {
         }
         Command::Demo(demo) => return demo::demo(&arguments, demo).await,
         Command::Doctor => return doctor::doctor(&arguments).await,
+        Command::Keys { act } => return keys::keys(&arguments, act),
         _ => {}
     }
     let place = Place::open(&arguments).await?;

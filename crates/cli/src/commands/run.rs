@@ -146,7 +146,7 @@ impl Foreground {
         let clock = place.clock(&pool).await?;
         let name = format!("foreground {}", std::process::id());
         let mut engine = Engine::join(pool, clock, registry.only(batch), &name, &["work"]).await?;
-        super::serve::provide(&mut engine, &place.config);
+        crate::outside::provide(&mut engine, place)?;
         let engine = Arc::new(engine);
         let stop = CancellationToken::new();
         let options = Options {
@@ -182,8 +182,13 @@ impl Foreground {
             let progress = look::progress(&self.engine.pool, run).await?;
             show(&bar, run, &progress);
             if progress.state == "ended" {
-                bar.finish_and_clear();
-                return Ok(look::run(&self.engine.pool, run).await?);
+                // documents, exports: the run has ended, what it asked for goes on
+                let left = look::follow_ups(&self.engine.pool, run).await?;
+                if left == 0 {
+                    bar.finish_and_clear();
+                    return Ok(look::run(&self.engine.pool, run).await?);
+                }
+                bar.set_message(format!("run {run} · {left} follow-up jobs"));
             }
             let retry = progress.retry_at.map(|t| t.to_jiff());
             if let (Some(at), true) = (retry, self.engine.clock.is_set()) {

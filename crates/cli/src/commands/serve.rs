@@ -11,17 +11,19 @@ use yakin_engine::engine::{Engine, set_virtual_time};
 use yakin_engine::node::{self, Options, Roles};
 use yakin_engine::worker::pool::Permits;
 
+use super::stores;
+use crate::alerting::Teller;
 use crate::arguments::Serve;
 use crate::config::Config;
 use crate::output::{End, UsageError};
-use crate::place::{Place, registry};
+use crate::place::{Place, hostname, registry};
 
 /// Where a node answers unless told otherwise.
 pub const LISTEN: &str = "127.0.0.1:8640";
 
 /// Runs a node.
 pub async fn serve(place: &Place, serve: &Serve) -> anyhow::Result<End> {
-    crate::logging::start("info,sqlx=warn");
+    crate::logging::start_as_configured("info,sqlx=warn", &place.config.log)?;
     if let Some(unknown) =
         serve.roles.iter().find(|r| !["plan", "work", "api"].contains(&r.as_str()))
     {
@@ -48,10 +50,19 @@ pub async fn serve(place: &Place, serve: &Serve) -> anyhow::Result<End> {
             Clock::real()
         }
     };
+    // before the node has a row: what is wrong here is mended by a person, not by another start
+    stores::keys(&place.config)?;
+    if let Some(storage) = stores::storage(&place.config, place.data_dir())? {
+        stores::accept(&storage, &pool).await?;
+    }
+    if place.config.templates.documents.is_some() {
+        let renderer = crate::outside::renderer(&place.config)?;
+        renderer.check().await.map_err(|e| crate::config::ConfigError(e.to_string()))?;
+    }
     let roles: Vec<&str> = serve.roles.iter().map(String::as_str).collect();
     let name = format!("{} {}", hostname(), std::process::id());
     let mut engine = Engine::join(pool, clock, registry()?, &name, &roles).await?;
-    provide(&mut engine, &place.config);
+    crate::outside::provide(&mut engine, place)?;
     let options = Options {
         roles: Roles { plan: has("plan"), work: has("work") },
         permits: permits(&place.config),
@@ -63,7 +74,11 @@ pub async fn serve(place: &Place, serve: &Serve) -> anyhow::Result<End> {
         .or_else(|| place.config.listen.clone())
         .unwrap_or_else(|| LISTEN.to_owned());
     let address = has("api").then_some(listen.as_str());
-    run_node(Arc::new(engine), options, place.listen_url(), address, stop_signal()?).await?;
+    let (engine, stop) = (Arc::new(engine), stop_signal()?);
+    let telling = Teller::new(&place.config)?.tell(engine.clone(), stop.clone());
+    let telling = tokio::spawn(telling);
+    run_node(engine, options, place.listen_url(), address, stop).await?;
+    telling.await?;
     Ok(End::Done)
 }
 
@@ -124,20 +139,8 @@ pub fn stop_signal() -> anyhow::Result<CancellationToken> {
     Ok(stop)
 }
 
-/// What batches ask a node for.
-pub fn provide(engine: &mut Engine, config: &Config) {
-    if let Some(issuer) = &config.issuer {
-        engine.provide(issuer.clone());
-    }
-}
-
 /// The configured permits.
 pub fn permits(config: &Config) -> Permits {
     let p = &config.permits;
     Permits { default: p.default, heavy: p.heavy, notify: p.notify, monitor: p.monitor }
-}
-
-fn hostname() -> String {
-    std::fs::read_to_string("/proc/sys/kernel/hostname")
-        .map_or_else(|_| "node".to_owned(), |h| h.trim().to_owned())
 }

@@ -1,0 +1,60 @@
+//! What `yakin doctor` says of the storage and the keys.
+
+use std::os::unix::fs::PermissionsExt;
+
+use super::doctor::{Checks, Standing};
+use super::stores;
+use crate::config::Config;
+
+/// Writes, reads and deletes a file in the storage.
+pub async fn storage(checks: &mut Checks, config: &Config) {
+    const NAME: &str = "storage";
+    let storage = match stores::storage(config, None) {
+        Ok(Some(storage)) => storage,
+        Ok(None) => {
+            let found = "not configured: documents have no place to lie in";
+            let mend = "write [storage] with url = \"file:///…\" or \"s3://…\" into yakin.toml";
+            return checks.add(NAME, Standing::Warning, found, mend);
+        }
+        Err(error) => {
+            return checks.add(NAME, Standing::Bad, error.to_string(), "see yakin.example.toml");
+        }
+    };
+    if let Err(error) = storage.check().await {
+        return checks.add(NAME, Standing::Bad, error.to_string(), "see the message");
+    }
+    let store = storage.identity();
+    let folder = store.strip_prefix("file://").filter(|_| storage.is_folder());
+    let open_to_others = folder.is_some_and(|folder| {
+        std::fs::metadata(folder).is_ok_and(|meta| meta.permissions().mode() & 0o007 != 0)
+    });
+    if open_to_others {
+        let found = format!("{store}: other users of this host can read tenants' files");
+        return checks.add(NAME, Standing::Warning, found, "chmod o-rwx that folder");
+    }
+    checks.add(NAME, Standing::Good, format!("{store} takes and gives files"), "");
+}
+
+/// Reads the key file as a node would.
+pub fn keys(checks: &mut Checks, config: &Config) {
+    const NAME: &str = "keys";
+    match stores::keys(config) {
+        Ok(None) => checks.add(
+            NAME,
+            Standing::Warning,
+            "not configured: tenants' credentials cannot be sealed",
+            "yakin keys init --file FILE, then [keys] master_key_file in yakin.toml",
+        ),
+        Ok(Some(keys)) => {
+            let ids = keys.ids();
+            let newest = ids.first().copied().unwrap_or_default();
+            checks.add(
+                NAME,
+                Standing::Good,
+                format!("{} in the file, {newest} seals", ids.len()),
+                "",
+            );
+        }
+        Err(error) => checks.add(NAME, Standing::Bad, error.to_string(), "see the message"),
+    }
+}

@@ -1,0 +1,62 @@
+//! What `yakin doctor` says of relays, templates and fonts.
+
+use yakin_adapters::Answer;
+use yakin_adapters::mail::Mailer;
+use yakin_domain::delivery::Templates;
+
+use super::doctor::{Checks, Standing};
+use crate::config::Config;
+
+/// Logs in to each relay; sends nothing.
+pub async fn relays(checks: &mut Checks, config: &Config) {
+    const NAME: &str = "mail";
+    if config.mail.is_empty() {
+        let mend = "write [[mail]] with name and relay = { url, from } into yakin.toml";
+        checks.add(NAME, Standing::Warning, "no relay: the operator's mail waits", mend);
+    }
+    for relay in &config.mail {
+        let name = &relay.name;
+        let mailer = match Mailer::new(relay.relay.clone()) {
+            Ok(mailer) => mailer,
+            Err(error) => {
+                checks.add(
+                    NAME,
+                    Standing::Bad,
+                    format!("{name}: {error}"),
+                    "see yakin.example.toml",
+                );
+                continue;
+            }
+        };
+        match mailer.probe().await {
+            Answer::Sent { .. } => {
+                checks.add(NAME, Standing::Good, format!("{name} takes our login"), "");
+            }
+            other => {
+                let found = format!("{name}: {}: {}", other.word(), other.reason());
+                checks.add(NAME, Standing::Bad, found, "look at the relay, its url and login");
+            }
+        }
+    }
+}
+
+/// Renders every template with its samples.
+pub async fn templates(checks: &mut Checks, config: &Config) {
+    const NAME: &str = "templates";
+    match Templates::read(config.templates.messages.as_deref()) {
+        Ok(templates) => {
+            checks.add(NAME, Standing::Good, format!("{} of messages", templates.len()), "");
+        }
+        Err(error) => checks.add(NAME, Standing::Bad, error.to_string(), "mend that file"),
+    }
+    let renderer = match crate::outside::renderer(config) {
+        Ok(renderer) => renderer,
+        Err(error) => return checks.add(NAME, Standing::Bad, error.to_string(), "see the message"),
+    };
+    match renderer.check().await {
+        Ok(samples) => {
+            checks.add(NAME, Standing::Good, format!("{} samples of documents", samples.len()), "");
+        }
+        Err(error) => checks.add(NAME, Standing::Bad, error.to_string(), "see the message"),
+    }
+}

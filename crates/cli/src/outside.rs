@@ -1,0 +1,82 @@
+//! From configuration to what batches ask a node for: issuer, renderer, relays, guarded HTTP, storage, templates.
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use yakin_adapters::mail::Mailer;
+use yakin_adapters::outgoing::{Outgoing, OutgoingSettings};
+use yakin_domain::delivery::outside::PlatformRelay;
+use yakin_domain::delivery::{Outside, Templates};
+use yakin_engine::engine::Engine;
+use yakin_engine::record::alert_messages::Route;
+use yakin_render::{Renderer, Settings};
+
+use crate::commands::stores;
+use crate::config::{Config, ConfigError};
+use crate::place::Place;
+
+/// Gives the node what its batches ask for; a part that cannot work as configured stops the start.
+pub fn provide(engine: &mut Engine, place: &Place) -> Result<(), ConfigError> {
+    let config = &place.config;
+    if let Some(issuer) = &config.issuer {
+        engine.provide(issuer.clone());
+    }
+    engine.provide(config.export);
+    engine.provide(renderer(config)?);
+    engine.provide(outside(place)?);
+    let routes = config.alerts.iter();
+    let routes = routes.map(|r| Route { name: r.name.clone(), from: r.from_severity });
+    engine.route_alerts(routes.collect());
+    Ok(())
+}
+
+/// The renderer, whose children are this program.
+pub fn renderer(config: &Config) -> Result<Renderer, ConfigError> {
+    let render = &config.render;
+    let program = std::env::current_exe()
+        .map_err(|e| ConfigError(format!("finding this program's own file: {e}")))?;
+    let usual = Settings::new(program);
+    let settings = Settings {
+        templates: config.templates.documents.clone(),
+        fonts: if render.fonts.is_empty() { usual.fonts.clone() } else { render.fonts.clone() },
+        children: render.children,
+        timeout: Duration::from_secs(render.timeout_seconds),
+        idle: Duration::from_secs(render.idle_seconds),
+        ..usual
+    };
+    Renderer::new(settings).map_err(|e| ConfigError(e.to_string()))
+}
+
+/// The ways to recipients.
+pub fn outside(place: &Place) -> Result<Outside, ConfigError> {
+    let config = &place.config;
+    let templates = Templates::read(config.templates.messages.as_deref()).map_err(wrong)?;
+    let mut outside = Outside::new(outgoing(config)?, templates);
+    outside.keys = stores::keys(config)?;
+    outside.storage = stores::storage(config, place.data_dir())?.map(Arc::new);
+    outside.operations = config.operations.email.clone();
+    for relay in &config.mail {
+        let mailer = Mailer::new(relay.relay.clone())
+            .map_err(|e| ConfigError(format!("[[mail]] {}: {e}", relay.name)))?;
+        outside.relays.push(PlatformRelay {
+            name: relay.name.clone(),
+            rate_per_minute: relay.rate_per_minute,
+            mailer: Arc::new(mailer),
+        });
+    }
+    Ok(outside)
+}
+
+/// Guarded HTTP, or the folder that stands for it.
+pub fn outgoing(config: &Config) -> Result<Outgoing, ConfigError> {
+    if let Some(folder) = &config.outgoing.folder {
+        return Ok(Outgoing::folder(folder.clone()));
+    }
+    let settings =
+        OutgoingSettings { allow: config.outgoing.allow.clone(), ..OutgoingSettings::default() };
+    Outgoing::new(&settings).map_err(wrong)
+}
+
+fn wrong(error: impl std::fmt::Display) -> ConfigError {
+    ConfigError(error.to_string())
+}
