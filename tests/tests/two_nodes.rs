@@ -4,12 +4,9 @@
 mod common;
 
 use std::sync::atomic::{AtomicBool, Ordering};
-use std::time::{Duration, Instant};
 
-use common::{Node, Site};
+use common::{Node, Seeded, Site, freeze, until};
 use jiff::civil::{Date, date};
-use rustix::process::Signal;
-use yakin_engine::engine::Engine;
 
 const TENANTS: u32 = 4;
 /// The first day that is lived under kills; those before are lived calmly.
@@ -19,18 +16,6 @@ fn days(from: i8, to: i8) -> Vec<(&'static str, Date)> {
     (from..=to)
         .flat_map(|day| ["BATCH-204", "BATCH-301"].map(|batch| (batch, date(2026, 10, day))))
         .collect()
-}
-
-/// Numbers that are the same for the same seed.
-struct Seeded(u64);
-
-impl Seeded {
-    fn below(&mut self, limit: u64) -> u64 {
-        self.0 ^= self.0 << 13;
-        self.0 ^= self.0 >> 7;
-        self.0 ^= self.0 << 17;
-        self.0 % limit
-    }
 }
 
 /// All that the month left, without the times and run numbers.
@@ -55,21 +40,6 @@ async fn victim(site: &Site, nodes: &[Node], random: &mut Seeded) -> Option<usiz
     (!worn).then_some(at)
 }
 
-/// Freezes a node until its jobs are rescued, or for a moment: it may hold what the others wait for.
-async fn freeze(site: &Site, node: &Node, watcher: &Engine) {
-    node.signal(Signal::STOP);
-    let limit = Instant::now() + Duration::from_secs(2);
-    let holds = format!("SELECT EXISTS (SELECT FROM yakin.jobs WHERE node_id = {})", node.id);
-    while Instant::now() < limit && site.one::<bool>(&holds).await {
-        site.expire_leases(&[node.id]).await;
-        let rescue = tokio::time::timeout(Duration::from_secs(1), watcher.watch_step());
-        if let Ok(rescued) = rescue.await {
-            rescued.expect("rescue");
-        }
-    }
-    node.signal(Signal::CONT);
-}
-
 /// Lives the rest of the month and bills it. Returns how many nodes were killed and how many frozen.
 async fn live_under_fire(site: &Site, seed: u64) -> (usize, usize) {
     let mut random = Seeded(seed);
@@ -84,6 +54,10 @@ async fn live_under_fire(site: &Site, seed: u64) -> (usize, usize) {
             let run = site.start(batch, day).await;
             assert_eq!(site.outcome(run).await, "succeeded", "{batch} of {day}");
         }
+        until("documents and exports are made", 120, async || {
+            site.one::<i64>("SELECT count(*) FROM yakin.jobs").await == 0
+        })
+        .await;
         over.store(true, Ordering::Relaxed);
     };
     let enemy = async {
@@ -132,6 +106,10 @@ async fn killed_and_frozen_nodes_lose_nothing_and_do_nothing_twice() {
     month.push(("BATCH-302", date(2026, 10, 1)));
     let before = days(1, FIRST - 1);
     tokio::join!(calm.calmly(&month), site.calmly(&before));
+    let files = site.dir.join("files");
+    std::fs::create_dir(&files).expect("files");
+    std::fs::write(files.join(".yakin-store"), "the nodes of this test share it").expect("marker");
+    site.configure(&format!("[storage]\nurl = \"file://{}\"\n", files.display()));
 
     let (killed, frozen) = live_under_fire(&site, 0x5EED_2026).await;
     let told = format!("{killed} kills and {frozen} freezes");
@@ -165,6 +143,12 @@ async fn killed_and_frozen_nodes_lose_nothing_and_do_nothing_twice() {
     none(
         "contracts billed twice",
         "SELECT FROM app.invoices GROUP BY tenant_id, contract_id, period_start HAVING count(*) > 1",
+    )
+    .await;
+    none(
+        "invoices without a document, or not exported once",
+        "SELECT FROM app.invoices WHERE period_start >= '2026-10-01'
+            AND (document_ready_at IS NULL OR (exported_at IS NULL) <> (held_at IS NOT NULL))",
     )
     .await;
     none(

@@ -1,6 +1,8 @@
 //! The binary as a user has it: its processes on a test's own database, and waiting that has a bound.
 #![allow(dead_code, unused_imports)] // each test file uses a part
 
+mod enemy;
+mod mail;
 mod process;
 
 use std::path::PathBuf;
@@ -19,6 +21,8 @@ use yakin_engine::schedule::planner::register;
 use yakin_engine::worker::pool::work_until_empty;
 use yakin_testkit::{BEGIN, TestDatabase, act, instant};
 
+pub use enemy::{Seeded, freeze};
+pub use mail::{header, relay_of, slow};
 pub use process::{Node, Told, tell};
 
 /// A configuration with an issuer and few connections.
@@ -66,8 +70,15 @@ impl Site {
             format!("yakin-site-{}-{}", std::process::id(), NEXT.fetch_add(1, Ordering::Relaxed));
         let dir = std::env::temp_dir().join(name);
         std::fs::create_dir_all(&dir).expect("folder");
-        std::fs::write(dir.join("yakin.toml"), CONFIG).expect("configuration");
-        Site { database, dir }
+        let site = Site { database, dir };
+        site.configure("");
+        site
+    }
+
+    /// Writes the configuration: [`CONFIG`] and this.
+    pub fn configure(&self, more: &str) {
+        std::fs::write(self.dir.join("yakin.toml"), format!("{CONFIG}{more}"))
+            .expect("configuration");
     }
 
     /// With a small sample world that has no faults: the same each time.
@@ -103,9 +114,9 @@ impl Site {
         pool.close().await;
     }
 
-    /// Starts a run as an operator would, and says its number.
-    pub async fn start(&self, batch: &str, date: Date) -> i64 {
-        let want = Wanted { date: Some(date), ..Wanted::default() };
+    /// Starts a run as an operator would, for a date where the batch works on periods, and says its number.
+    pub async fn start(&self, batch: &str, date: impl Into<Option<Date>>) -> i64 {
+        let want = Wanted { date: date.into(), ..Wanted::default() };
         let registry = yakin_catalogue::registry().expect("catalogue");
         let (pool, now) = (&self.database.owner, instant(BEGIN));
         register(pool, &registry, now).await.expect("register");

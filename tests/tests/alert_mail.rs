@@ -1,0 +1,88 @@
+//! Alerts as mail, from serving nodes: once when one opens, once when it is resolved, and later where the relay was
+//! down.
+
+mod common;
+
+use common::{Site, header, relay_of, until};
+use yakin_testkit::stand_in::smtp::SmtpStandIn;
+
+const ROUTE: &str = r#"
+[[alerts]]
+name = "ops"
+channel = "email"
+to = "ops@example.jp"
+from_severity = "high"
+"#;
+
+/// A job of this batch gave up.
+async fn die(site: &Site, job: i64, batch: &str, fingerprint: &str) {
+    site.sql(&format!(
+        "INSERT INTO yakin.dead_letters (tenant_id, job_id, job, batch_id, kind, cause, error, fingerprint, attempts, died_at)
+         VALUES (0, {job}, '{{}}', '{batch}', 'global', 'data', 'it fell ill', '{fingerprint}', 4, '2026-11-01T00:59:00+09:00')"
+    ))
+    .await;
+}
+
+/// What a query counts comes to this much; rules and messages are looked at every five seconds.
+async fn comes_to(site: &Site, what: &str, count: i64) {
+    let sql = format!("SELECT count(*) FROM yakin.{what}");
+    until(&format!("{count} {what}"), 30, async || site.one::<i64>(&sql).await == count).await;
+}
+
+/// The subjects that arrived, of letters that all go from the operator to the route's address.
+fn subjects(relay: &SmtpStandIn) -> Vec<String> {
+    let of_route = |letter: &_| {
+        assert_eq!(header(letter, "To"), "ops@example.jp");
+        assert_eq!(header(letter, "From"), "Yakin <billing@yakin.example>");
+        header(letter, "Subject")
+    };
+    relay.mails().iter().map(of_route).collect()
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn an_alert_is_mailed_once_when_it_opens_and_once_when_it_is_resolved() {
+    let site = Site::new().await;
+    let relay = relay_of(&site, ROUTE).await;
+    let (mut one, mut two) = tokio::join!(site.serve(), site.serve());
+    die(&site, 1, "BATCH-301", "quiet").await;
+    die(&site, 2, "BATCH-406", "loud").await;
+    comes_to(&site, "alert_messages WHERE state = 'sent'", 1).await;
+    comes_to(&site, "alerts WHERE resolved_at IS NULL", 2).await;
+    let opened = "[Yakin] high opened: dead_letter loud";
+    assert_eq!(subjects(&relay), [opened]);
+    let text = String::from_utf8(relay.mails()[0].raw.clone()).expect("UTF-8");
+    assert!(text.contains("1 dead letters of BATCH-406: it fell ill"), "{text}");
+
+    site.sql("UPDATE yakin.dead_letters SET state = 'discarded'").await;
+    comes_to(&site, "alert_messages WHERE state = 'sent'", 2).await;
+    for node in [&mut one, &mut two] {
+        assert_eq!(node.terminate(20).await.code(), Some(0));
+        assert_eq!(node.stderr(), "");
+    }
+    assert_eq!(subjects(&relay), [opened, "[Yakin] high resolved: dead_letter loud"]);
+    comes_to(&site, "alert_messages", 2).await;
+    comes_to(&site, "alerts WHERE resolved_at IS NOT NULL", 2).await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn an_alert_whose_relay_is_down_is_mailed_when_it_is_up_again() {
+    let site = Site::new().await;
+    let relay = relay_of(&site, ROUTE).await;
+    relay.set_down(true).await;
+    let mut node = site.serve().await;
+    die(&site, 1, "BATCH-406", "loud").await;
+    let waits =
+        "alert_messages WHERE state = 'pending' AND attempts = 1 AND error LIKE 'unreachable: %'
+                    AND due_at = created_at + interval '30 seconds'";
+    comes_to(&site, waits, 1).await;
+    assert!(node.logs().iter().any(|l| l["message"] == "an alert was not delivered"));
+    assert!(subjects(&relay).is_empty());
+
+    relay.set_down(false).await;
+    site.sql("UPDATE yakin.alert_messages SET due_at = created_at").await;
+    comes_to(&site, "alert_messages WHERE state = 'sent' AND attempts = 2 AND error IS NULL", 1)
+        .await;
+    assert_eq!(node.terminate(20).await.code(), Some(0));
+    assert_eq!(node.stderr(), "");
+    assert_eq!(subjects(&relay), ["[Yakin] high opened: dead_letter loud"]);
+}
