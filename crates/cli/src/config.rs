@@ -111,7 +111,7 @@ pub struct AlertRoute {
     /// An address, a channel's id; webhooks need none.
     #[serde(default)]
     pub to: String,
-    /// JSON with the channel's credentials, for all but email, which goes by the first [[mail]] relay.
+    /// JSON with the channel's credentials, for all but email, which goes by the first `[[mail]]` relay.
     pub credentials_file: Option<PathBuf>,
 }
 
