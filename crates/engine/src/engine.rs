@@ -144,7 +144,9 @@ impl Engine {
         self.promote_step().await?;
         let ended = self.advance_step().await?;
         self.planned_ms.store(self.uptime_ms(), Ordering::Relaxed);
-        self.planned_for.store(now.as_microsecond(), Ordering::Relaxed);
+        // a firing that another node held may still be to be started: virtual time must not pass it
+        let planned_for = if started.contended { i64::MIN } else { now.as_microsecond() };
+        self.planned_for.store(planned_for, Ordering::Relaxed);
         sqlx::query("UPDATE yakin.nodes SET real_planned = clock_timestamp() WHERE id = $1")
             .bind(self.node)
             .execute(&self.pool)

@@ -21,7 +21,12 @@ const GRACE_SECONDS: i64 = 60;
 enum Verdict {
     Start,
     Wait,
-    End { outcome: &'static str, reason: String },
+    /// Another node holds the firing, its batch, or has just started it.
+    Contended,
+    End {
+        outcome: &'static str,
+        reason: String,
+    },
 }
 
 /// What became of due firings in one step.
@@ -31,6 +36,8 @@ pub struct Started {
     pub runs: usize,
     /// Outcomes of those that ended without one: skipped or missed.
     pub ended: Vec<&'static str>,
+    /// One was in another node's hands: whether it starts is not known yet.
+    pub contended: bool,
 }
 
 /// Starts what is due. A firing that cannot be started now is logged and tried again; the others go on.
@@ -56,6 +63,7 @@ pub async fn start_due(
             Ok(Verdict::Start) => started.runs += 1,
             Ok(Verdict::End { outcome, .. }) => started.ended.push(outcome),
             Ok(Verdict::Wait) => {}
+            Ok(Verdict::Contended) => started.contended = true,
             Err(error) => {
                 tracing::error!(%error, batch, "a firing could not be started; tried again")
             }
@@ -83,11 +91,11 @@ async fn start_one(
         .await?;
     let Some(due_at) = mine.map(|t| t.to_jiff()) else {
         tx.rollback().await?;
-        return Ok(Verdict::Wait);
+        return Ok(Verdict::Contended);
     };
     let verdict = judge(&mut tx, spec, planned_at, due_at, now).await?;
     match &verdict {
-        Verdict::Wait => {
+        Verdict::Wait | Verdict::Contended => {
             tx.rollback().await?;
             return Ok(verdict);
         }
