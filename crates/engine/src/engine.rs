@@ -17,7 +17,6 @@ use crate::outcome::Stop;
 use crate::queue::{Job, claim, heartbeat, rescue};
 use crate::record::advance::{self, Ending};
 use crate::record::alert_messages::Route;
-use crate::record::alerts;
 use crate::record::metrics::Metrics;
 use crate::record::runs;
 use crate::registry::Registry;
@@ -144,7 +143,7 @@ impl Engine {
         self.promote_step().await?;
         let ended = self.advance_step().await?;
         self.planned_ms.store(self.uptime_ms(), Ordering::Relaxed);
-        // a firing that another node held may still be to be started: virtual time must not pass it
+        // virtual time must not pass a firing that another node holds
         let planned_for = if started.contended { i64::MIN } else { now.as_microsecond() };
         self.planned_for.store(planned_for, Ordering::Relaxed);
         sqlx::query("UPDATE yakin.nodes SET real_planned = clock_timestamp() WHERE id = $1")
@@ -182,7 +181,7 @@ impl Engine {
         if rescued > 0 {
             tracing::warn!(jobs = rescued, "rescued jobs of a silent worker");
         }
-        alerts::evaluate(&self.pool, &self.alert_routes, now).await
+        crate::record::alerts::evaluate(&self.pool, &self.alert_routes, now).await
     }
 
     /// Extends the leases of this node's jobs; stops those it has lost and those of cancelled runs.
