@@ -17,17 +17,21 @@ use crate::place::Place;
 
 /// Gives the node what its batches ask for; a part that cannot work as configured stops the start.
 pub fn provide(engine: &mut Engine, place: &Place) -> Result<(), ConfigError> {
-    let config = &place.config;
+    give(engine, &place.config, renderer(&place.config)?, outside(place)?);
+    Ok(())
+}
+
+/// Gives the node what has been opened already.
+pub fn give(engine: &mut Engine, config: &Config, renderer: Renderer, outside: Outside) {
     if let Some(issuer) = &config.issuer {
         engine.provide(issuer.clone());
     }
     engine.provide(config.export);
-    engine.provide(renderer(config)?);
-    engine.provide(outside(place)?);
+    engine.provide(renderer);
+    engine.provide(outside);
     let routes = config.alerts.iter();
     let routes = routes.map(|r| Route { name: r.name.clone(), from: r.from_severity });
     engine.route_alerts(routes.collect());
-    Ok(())
 }
 
 /// The renderer, whose children are this program.

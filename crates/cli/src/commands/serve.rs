@@ -16,6 +16,7 @@ use crate::alerting::Teller;
 use crate::arguments::Serve;
 use crate::config::Config;
 use crate::output::{End, UsageError};
+use crate::outside;
 use crate::place::{Place, hostname, registry};
 
 /// Where a node answers unless told otherwise.
@@ -51,18 +52,17 @@ pub async fn serve(place: &Place, serve: &Serve) -> anyhow::Result<End> {
         }
     };
     // before the node has a row: what is wrong here is mended by a person, not by another start
-    stores::keys(&place.config)?;
-    if let Some(storage) = stores::storage(&place.config, place.data_dir())? {
-        stores::accept(&storage, &pool).await?;
+    let (renderer, outside) = (outside::renderer(&place.config)?, outside::outside(place)?);
+    if let Some(storage) = &outside.storage {
+        stores::accept(storage, &pool).await?;
     }
     if place.config.templates.documents.is_some() {
-        let renderer = crate::outside::renderer(&place.config)?;
         renderer.check().await.map_err(|e| crate::config::ConfigError(e.to_string()))?;
     }
     let roles: Vec<&str> = serve.roles.iter().map(String::as_str).collect();
     let name = format!("{} {}", hostname(), std::process::id());
     let mut engine = Engine::join(pool, clock, registry()?, &name, &roles).await?;
-    crate::outside::provide(&mut engine, place)?;
+    outside::give(&mut engine, &place.config, renderer, outside);
     let options = Options {
         roles: Roles { plan: has("plan"), work: has("work") },
         permits: permits(&place.config),

@@ -3,7 +3,7 @@
 
 use std::sync::Arc;
 
-use jiff::{SignedDuration, Timestamp};
+use jiff::Timestamp;
 use serde_json::json;
 use yakin_adapters::Answer;
 use yakin_adapters::chat::ChatMessage;
@@ -76,8 +76,6 @@ pub fn slot(run: &TenantRun) -> Timestamp {
     senders::minute_of(run.now())
 }
 
-/// How long an unreachable relay is left alone before its connection is tried again.
-const RECONNECT: SignedDuration = SignedDuration::from_mins(5);
 /// Rows a dry run names.
 const NAMED: i64 = 1000;
 
@@ -201,14 +199,7 @@ impl Sending<'_> {
             Err(answer) => answer,
         };
         let now = self.run.at();
-        let until = match &answer {
-            Answer::Throttled { wait, .. } => {
-                let asked = wait.and_then(|w| SignedDuration::try_from(w).ok());
-                now + asked.unwrap_or(SignedDuration::from_mins(30))
-            }
-            Answer::Auth { .. } | Answer::Permanent { .. } => now + policy::REST,
-            _ => now + RECONNECT,
-        };
+        let until = policy::unreached(&answer, now);
         let why = format!("{}: {}", answer.word(), answer.reason());
         self.run.warn(format!("the relay was not reached: {why}"), json!({"until": until}));
         let learnt = policy::Sender::Rests(until);

@@ -1,6 +1,8 @@
 //! What an answer means for a delivery and for its sender. Pure: the one authority for later attempts (BATCH-402's
 //! table), whoever made the attempt.
 
+use std::time::Duration;
+
 use jiff::{SignedDuration, Timestamp};
 use yakin_adapters::Answer;
 
@@ -62,6 +64,8 @@ impl Default for Rules {
 pub const BREAKER: i32 = 5;
 /// How long a sender rests after failures in a row.
 pub const REST: SignedDuration = SignedDuration::from_mins(15);
+/// How long an unreachable relay is left alone before its connection is tried again.
+const RECONNECT: SignedDuration = SignedDuration::from_mins(5);
 /// The longest wait between two attempts.
 const LONGEST: SignedDuration = SignedDuration::from_hours(24);
 /// Throttled so often in a row, the next time counts as a failed attempt.
@@ -128,8 +132,7 @@ pub fn judge(
             (after, Sender::Unchanged)
         }
         Answer::Throttled { wait, .. } => {
-            let asked = wait.and_then(|w| SignedDuration::try_from(w).ok());
-            let until = now + asked.unwrap_or(throttled_wait(before.channel)).min(LONGEST);
+            let until = until_asked(before.channel, *wait, now);
             let sender = if mail { Sender::Rests(until) } else { Sender::Unchanged };
             if before.deferrals >= DEFERRALS {
                 return (failed_once(before, "throttled", rules, slot), sender);
@@ -146,6 +149,21 @@ pub fn judge(
             (ended(before, "uncertain", Some("uncertain"), 1), Sender::Failed)
         }
     }
+}
+
+/// Until when a relay rests that could not be reached before any row was touched: no attempt is used.
+pub fn unreached(answer: &Answer, now: Timestamp) -> Timestamp {
+    match answer {
+        Answer::Throttled { wait, .. } => until_asked(Channel::Email, *wait, now),
+        Answer::Auth { .. } | Answer::Permanent { .. } => now + REST,
+        _ => now + RECONNECT,
+    }
+}
+
+/// As long as the receiver asks for, a day at the most; else the channel's own figure.
+fn until_asked(channel: Channel, wait: Option<Duration>, now: Timestamp) -> Timestamp {
+    let asked = wait.and_then(|w| SignedDuration::try_from(w).ok());
+    now + asked.unwrap_or(throttled_wait(channel)).min(LONGEST)
 }
 
 fn ended(
