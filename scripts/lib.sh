@@ -237,6 +237,14 @@ need_postfix() {
         "root, tests that ask it will fail"
 }
 
+# The tools by which a backup is read without Yakin.
+need_age_and_zstd() {
+    has age && has zstd && return
+    { can_apt && apt_install age zstd; } || true
+    { has age && has zstd; } || say "note: age or zstd is missing (Debian, Ubuntu: 'apt-get install age zstd' as root);" \
+        "tests of backups will fail"
+}
+
 # Python's parser of mail reads ours.
 need_python() {
     has python3 && return

@@ -2,12 +2,14 @@
 //! it.
 
 pub mod answer;
+pub mod archive;
 pub mod chat;
 pub mod keys;
 pub mod line_works;
 pub mod log_files;
 pub mod mail;
 pub mod outgoing;
+pub mod postgres_tools;
 pub mod private_postgres;
 pub mod secret;
 pub mod slack;

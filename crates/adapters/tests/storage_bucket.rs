@@ -2,19 +2,17 @@
 // The configured exception sees test functions, not their helpers.
 #![allow(clippy::unwrap_used, clippy::panic)]
 
-mod seaweed;
-
 use std::net::SocketAddr;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering};
 use std::time::{Duration, Instant};
 
 use futures::StreamExt;
-use seaweed::{ACCESS_KEY, BUCKET, SECRET_KEY, Seaweed, free_ports};
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use tokio::net::{TcpListener, TcpStream};
 use yakin_adapters::Secret;
 use yakin_adapters::storage::{Storage, StorageError, StorageSettings, Stored};
+use yakin_testkit::seaweed::{ACCESS_KEY, BUCKET, SECRET_KEY, Seaweed, free_ports};
 
 fn settings(address: SocketAddr) -> StorageSettings {
     // every process that speaks TLS chooses its provider first

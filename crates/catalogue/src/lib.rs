@@ -1,5 +1,6 @@
 //! The catalogue: every batch of the two specifications that is real, one file each, a list per block.
 
+pub mod data;
 pub mod monitor;
 pub mod notify;
 pub mod report;
@@ -17,11 +18,18 @@ pub mod batch {
 
 /// All batches, block by block.
 pub fn all() -> Vec<Arc<dyn AnyBatch>> {
-    [system::BATCHES, report::BATCHES, tenant::BATCHES, notify::BATCHES, monitor::BATCHES]
-        .into_iter()
-        .flatten()
-        .map(|entry| entry())
-        .collect()
+    [
+        system::BATCHES,
+        data::BATCHES,
+        report::BATCHES,
+        tenant::BATCHES,
+        notify::BATCHES,
+        monitor::BATCHES,
+    ]
+    .into_iter()
+    .flatten()
+    .map(|entry| entry())
+    .collect()
 }
 
 /// The checked catalogue.

@@ -194,7 +194,12 @@ pub enum Command {
         #[arg(long, default_value_t = 50)]
         limit: i64,
     },
-    /// Master keys, with which tenants' credentials are sealed. Needs no database.
+    /// Backup sets: what there is, what is proven, and the way back.
+    Backup {
+        #[command(subcommand)]
+        act: Backup,
+    },
+    /// Keys: those that tenants' credentials are sealed with, and those of backups. Needs no database.
     Keys {
         #[command(subcommand)]
         act: MasterKeys,
@@ -311,6 +316,39 @@ pub enum Dead {
 }
 
 #[derive(Subcommand, Debug, Clone)]
+pub enum Backup {
+    /// Lists the sets of the folder, newest last: size, rows, what has been proven. Needs no database.
+    List {
+        /// The second place's instead.
+        #[arg(long)]
+        copies: bool,
+    },
+    /// Reads a set back to its last byte and compares it with its manifest.
+    #[command(after_help = "Example:\n  yakin backup verify BKP_20261101_001")]
+    Verify { set: String },
+    /// Restores a database of a set into a new one and compares all row counts; never over one that is there.
+    #[command(
+        after_help = "Examples:\n  yakin backup restore BKP_20261101_001 --into yakin_restored --reason 'disk of db1 died'\n  yakin backup restore BKP_20261101_001 --database yakin --into yakin_restored --with-roles --reason 'new server'"
+    )]
+    Restore {
+        set: String,
+        /// The new database.
+        #[arg(long, value_name = "NEWDB")]
+        into: String,
+        /// Which of the set's databases [default: the one of the configuration, or the only one].
+        #[arg(long)]
+        database: Option<String>,
+        /// First make the roles that the set's server had and this one has not.
+        #[arg(long)]
+        with_roles: bool,
+        #[command(flatten)]
+        why: Why,
+    },
+    /// Brings a set back from the second place into the folder.
+    Fetch { set: String },
+}
+
+#[derive(Subcommand, Debug, Clone)]
 pub enum MasterKeys {
     /// Makes a key file with one key; refuses to replace one.
     #[command(after_help = "Example:\n  yakin keys init --file /etc/yakin/master.keys")]
@@ -327,5 +365,12 @@ pub enum MasterKeys {
         /// The key file [default: keys.master_key_file of the configuration].
         #[arg(long, value_name = "FILE")]
         file: Option<PathBuf>,
+    },
+    /// Makes the key pair of backups: prints the recipient, which goes to every node; the file goes to a safe place.
+    #[command(after_help = "Example:\n  yakin keys backup --file /etc/yakin/backup.key")]
+    Backup {
+        /// Where the secret key is written, mode 0600; refuses to replace one.
+        #[arg(long, value_name = "FILE")]
+        file: PathBuf,
     },
 }

@@ -32,9 +32,10 @@ pub struct Config {
     /// Ways on which alerts reach people.
     pub alerts: Vec<AlertRoute>,
     pub log: LogFileSettings,
-    /// Where documents and backups lie; `serve` opens it before it works.
+    /// Where documents lie; `serve` opens it before it works.
     pub storage: Option<StorageSettings>,
     pub keys: KeySettings,
+    pub backup: Option<Backup>,
 }
 
 /// A mail relay of the operator's.
@@ -119,12 +120,26 @@ fn usual_severity() -> yakin_engine::spec::Severity {
     yakin_engine::spec::Severity::High
 }
 
-/// The keys that tenants' credentials are sealed with.
+/// Where backups go. Who can open them stands in [`KeySettings`].
+#[derive(Clone, Debug, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct Backup {
+    /// A folder of this host, apart from the database's disk; one folder in it for each set.
+    pub folder: PathBuf,
+    /// The second place, as `[storage]` names one.
+    pub copy: Option<StorageSettings>,
+}
+
+/// The keys that tenants' credentials are sealed with, and those of backups.
 #[derive(Clone, Debug, Default, Deserialize)]
 #[serde(deny_unknown_fields, default)]
 pub struct KeySettings {
     /// Made by `yakin keys init`; the same on every node.
     pub master_key_file: Option<PathBuf>,
+    /// Public keys (`age1…`) of those who can open backups; made by `yakin keys backup`.
+    pub backup_recipients: Vec<String>,
+    /// The secret key of one of them: only where backups are read back and restored.
+    pub backup_identity_file: Option<PathBuf>,
 }
 
 #[derive(Clone, Debug, Deserialize)]
@@ -136,13 +151,15 @@ pub struct Database {
     pub owner_url: Option<String>,
     /// A way past a transaction pooler, for LISTEN [default: url].
     pub direct_url: Option<String>,
+    /// The backup's own login, which sees all rows: a superuser, or BYPASSRLS and pg_read_all_data.
+    pub backup_url: Option<String>,
     /// Connections of a node.
     pub connections: u32,
 }
 
 impl Default for Database {
     fn default() -> Database {
-        Database { url: None, owner_url: None, direct_url: None, connections: 24 }
+        Database { url: None, owner_url: None, direct_url: None, backup_url: None, connections: 24 }
     }
 }
 

@@ -17,7 +17,11 @@ use crate::place::Place;
 
 /// Gives the node what its batches ask for; a part that cannot work as configured stops the start.
 pub fn provide(engine: &mut Engine, place: &Place) -> Result<(), ConfigError> {
+    let backups = stores::backups(place)?;
     give(engine, &place.config, renderer(&place.config)?, outside(place)?);
+    if let Some(backups) = backups {
+        engine.provide(backups);
+    }
     Ok(())
 }
 

@@ -48,6 +48,15 @@ impl Place {
         }
     }
 
+    /// The same without asking anything of the database: it may be gone.
+    pub async fn reach(arguments: &Arguments) -> anyhow::Result<Place> {
+        let config = Config::read(arguments.config.as_deref())?;
+        if arguments.database_url.is_some() || config.database.url.is_some() {
+            return Place::open(arguments).await;
+        }
+        Place::private(config, data_dir()?, arguments.json, false).await
+    }
+
     /// A private PostgreSQL in `dir`.
     pub async fn private(
         config: Config,

@@ -71,6 +71,7 @@ impl Engine {
         roles: &[&str],
     ) -> Result<Engine, EngineError> {
         let doing = "joining the nodes";
+        crate::restored::end_interrupted(&pool, clock.now()).await.doing(doing)?;
         planner::register(&pool, &registry, clock.now()).await?;
         let node: i64 = sqlx::query_scalar(
             "INSERT INTO yakin.nodes (name, roles, version, batches) VALUES ($1, $2, $3, $4) RETURNING id",
@@ -374,7 +375,6 @@ impl Engine {
     fn since(&self, then: &AtomicI64) -> f64 {
         (self.uptime_ms() - then.load(Ordering::Relaxed)) as f64 / 1000.0
     }
-
     /// How often an idle loop looks without being told.
     pub(crate) fn poll_every(&self) -> Duration {
         Duration::from_millis(if self.clock.is_set() { 20 } else { 1000 })

@@ -16,6 +16,7 @@ pub mod queue;
 pub mod record;
 pub mod registry;
 mod resources;
+mod restored;
 pub mod run;
 pub mod schedule;
 pub mod sentinel;

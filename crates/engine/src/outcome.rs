@@ -34,6 +34,9 @@ pub struct Report {
     /// What it is about, the same words each time.
     pub subject: String,
     pub message: String,
+    /// Whether a part of the work is missing: the run ends partial.
+    #[serde(default)]
+    pub short: bool,
 }
 
 impl Done {
@@ -56,8 +59,17 @@ impl Done {
     }
 
     /// Tells people; see [`Report`].
-    pub fn report(mut self, subject: &str, message: impl Into<String>) -> Done {
-        self.reports.push(Report { subject: subject.to_owned(), message: message.into() });
+    pub fn report(self, subject: &str, message: impl Into<String>) -> Done {
+        self.tell(subject, message.into(), false)
+    }
+
+    /// Tells people that a part of the work is missing; the run ends partial with the message as its reason.
+    pub fn short(self, subject: &str, message: impl Into<String>) -> Done {
+        self.tell(subject, message.into(), true)
+    }
+
+    fn tell(mut self, subject: &str, message: String, short: bool) -> Done {
+        self.reports.push(Report { subject: subject.to_owned(), message, short });
         self
     }
 

@@ -1,6 +1,7 @@
 #![allow(clippy::unwrap_used, clippy::panic)] // a test helper may fail the test
 //! Tests on a real PostgreSQL: a database per test, a clock that stands, an engine that moves by steps, no sleeping.
 
+pub mod seaweed;
 pub mod stand_in;
 
 use std::str::FromStr;
@@ -58,6 +59,16 @@ impl TestDatabase {
     pub fn url(&self, login: &str) -> String {
         let options = self.server.clone().database(&self.name).username(login);
         options.to_url_lossy().to_string()
+    }
+
+    /// Its name on the server.
+    pub fn name(&self) -> &str {
+        &self.name
+    }
+
+    /// The superuser's URL.
+    pub fn owner_url(&self) -> String {
+        self.server.clone().database(&self.name).to_url_lossy().to_string()
     }
 
     /// A pool as nodes have it.

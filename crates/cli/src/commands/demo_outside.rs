@@ -5,11 +5,12 @@ use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
 use anyhow::Context;
+use yakin_adapters::archive::{self, Opener};
 use yakin_adapters::mail::Relay;
 use yakin_adapters::{Keys, StorageSettings};
 use yakin_domain::billing::issuer::Issuer;
 
-use crate::config::{Config, MailRelay};
+use crate::config::{Backup, Config, MailRelay};
 
 /// The demo's outside.
 pub struct Outside {
@@ -21,8 +22,8 @@ pub struct Outside {
 /// Arranges the demo's outside afresh in its folder, whatever the configuration says of the real one.
 pub fn arrange(config: &mut Config, dir: &Path) -> anyhow::Result<Outside> {
     std::fs::create_dir_all(dir).with_context(|| format!("making {}", dir.display()))?;
-    let [mailbox, chat, files] = ["mailbox", "chat", "files"].map(|name| dir.join(name));
-    for folder in [&mailbox, &chat, &files] {
+    let folders = ["mailbox", "chat", "files", "backups"].map(|name| dir.join(name));
+    for folder in &folders {
         if folder.exists() {
             std::fs::remove_dir_all(folder)
                 .with_context(|| format!("emptying {}", folder.display()))?;
@@ -33,11 +34,20 @@ pub fn arrange(config: &mut Config, dir: &Path) -> anyhow::Result<Outside> {
         Keys::init(&key_file)?;
     }
     let keys = Arc::new(Keys::read(&key_file)?);
-    let text = written(&key_file, &mailbox, &chat, &files);
+    let backup_key = dir.join("backup.key");
+    if !backup_key.exists() {
+        archive::init(&backup_key)?;
+    }
+    let recipients = Opener::read(&backup_key)?.recipients();
+    let text = written(&key_file, (&backup_key, &recipients), &folders);
+    let [mailbox, chat, files, backups] = folders;
     let file = dir.join("yakin.toml");
     std::fs::write(&file, &text).with_context(|| format!("writing {}", file.display()))?;
     config.issuer.get_or_insert_with(issuer);
     config.keys.master_key_file = Some(key_file);
+    config.keys.backup_recipients = recipients;
+    config.keys.backup_identity_file = Some(backup_key);
+    config.backup = Some(Backup { folder: backups.clone(), copy: None });
     config.outgoing.folder = Some(chat.clone());
     config.storage = Some(StorageSettings { url: url(&files), ..StorageSettings::default() });
     config.mail = vec![MailRelay {
@@ -46,7 +56,8 @@ pub fn arrange(config: &mut Config, dir: &Path) -> anyhow::Result<Outside> {
         relay: Relay::new(url(&mailbox), FROM),
     }];
     config.operations.email = Some(OPERATIONS.to_owned());
-    let folders = vec![("Mail:", mailbox), ("Chat:", chat), ("Documents:", files)];
+    let folders =
+        vec![("Mail:", mailbox), ("Chat:", chat), ("Documents:", files), ("Backups:", backups)];
     Ok(Outside { keys, folders })
 }
 
@@ -67,12 +78,18 @@ fn issuer() -> Issuer {
     }
 }
 
-fn written(key_file: &Path, mailbox: &Path, chat: &Path, files: &Path) -> String {
+fn written(
+    key_file: &Path,
+    (backup_key, recipients): (&Path, &[String]),
+    [mailbox, chat, files, backups]: &[PathBuf; 4],
+) -> String {
     let issuer = issuer();
     format!(
         "# the demo's outside: nothing leaves this machine\n\
          [issuer]\nname = {:?}\naddress = {:?}\nregistration_number = {:?}\nbank_account = {:?}\n\n\
-         [keys]\nmaster_key_file = {key_file:?}\n\n\
+         [keys]\nmaster_key_file = {key_file:?}\nbackup_recipients = {recipients:?}\n\
+         backup_identity_file = {backup_key:?}\n\n\
+         [backup]\nfolder = {backups:?}\n\n\
          [outgoing]\nfolder = {chat:?}\n\n\
          [storage]\nurl = {:?}\n\n\
          [operations]\nemail = {OPERATIONS:?}\n\n\

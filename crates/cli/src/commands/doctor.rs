@@ -3,7 +3,7 @@
 use sqlx::{Connection, PgConnection};
 use yakin_engine::database::{self, OLDEST_POSTGRES};
 
-use super::{doctor_files, doctor_outside};
+use super::{doctor_backup, doctor_files, doctor_outside};
 use crate::arguments::Arguments;
 use crate::config::Config;
 use crate::output::{End, json, line, paint};
@@ -52,7 +52,10 @@ pub async fn doctor(arguments: &Arguments) -> anyhow::Result<End> {
             doctor_outside::relays(&mut checks, &config).await;
             doctor_outside::templates(&mut checks, &config).await;
             match Place::open(arguments).await {
-                Ok(place) => database(&mut checks, &place).await,
+                Ok(place) => {
+                    database(&mut checks, &place).await;
+                    doctor_backup::backups(&mut checks, &place).await;
+                }
                 Err(error) => {
                     checks.add("database", Standing::Bad, format!("{error:#}"), "see the message")
                 }

@@ -1,11 +1,13 @@
 //! Which file answers which command.
 
 mod act;
+mod backup;
 mod catalogue;
 mod dead;
 mod demo;
 mod demo_outside;
 mod doctor;
+mod doctor_backup;
 mod doctor_files;
 mod doctor_outside;
 mod keys;
@@ -34,6 +36,7 @@ pub async fn dispatch(arguments: Arguments) -> anyhow::Result<End> {
         Command::Demo(demo) => return demo::demo(&arguments, demo).await,
         Command::Doctor => return doctor::doctor(&arguments).await,
         Command::Keys { act } => return keys::keys(&arguments, act),
+        Command::Backup { act } => return backup::backup(&arguments, act).await,
         _ => {}
     }
     let place = Place::open(&arguments).await?;

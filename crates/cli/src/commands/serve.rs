@@ -53,6 +53,7 @@ pub async fn serve(place: &Place, serve: &Serve) -> anyhow::Result<End> {
     };
     // before the node has a row: what is wrong here is mended by a person, not by another start
     let (renderer, outside) = (outside::renderer(&place.config)?, outside::outside(place)?);
+    let backups = stores::backups(place)?;
     if let Some(storage) = &outside.storage {
         stores::accept(storage, &pool).await?;
     }
@@ -63,6 +64,9 @@ pub async fn serve(place: &Place, serve: &Serve) -> anyhow::Result<End> {
     let name = format!("{} {}", hostname(), std::process::id());
     let mut engine = Engine::join(pool, clock, registry()?, &name, &roles).await?;
     outside::give(&mut engine, &place.config, renderer, outside);
+    if let Some(backups) = backups {
+        engine.provide(backups);
+    }
     let options = Options {
         roles: Roles { plan: has("plan"), work: has("work") },
         permits: permits(&place.config),

@@ -1,14 +1,19 @@
 //! What a node opens before it works: the storage and the keys; and whether the storage is the one all nodes share.
 
 use std::path::Path;
+use std::sync::Arc;
 
 use anyhow::Context;
 use sqlx::PgPool;
+use yakin_adapters::archive::{Opener, Sealer};
 use yakin_adapters::keys::Keys;
+use yakin_adapters::postgres_tools::Login;
 use yakin_adapters::storage::{Storage, StorageError, StorageSettings};
 
+use yakin_domain::backup::{Backups, Folder};
+
 use crate::config::{Config, ConfigError};
-use crate::place::hostname;
+use crate::place::{Place, hostname};
 
 /// The configured storage; without one, the folder `files` beside a private database.
 pub fn storage(config: &Config, data_dir: Option<&Path>) -> Result<Option<Storage>, ConfigError> {
@@ -24,6 +29,54 @@ pub fn storage(config: &Config, data_dir: Option<&Path>) -> Result<Option<Storag
 pub fn keys(config: &Config) -> Result<Option<Keys>, ConfigError> {
     let read = config.keys.master_key_file.as_deref().map(Keys::read).transpose();
     read.map_err(|e| ConfigError(format!("keys.master_key_file: {e}")))
+}
+
+/// All that backing up needs, where `[backup]` is configured.
+pub fn backups(place: &Place) -> Result<Option<Backups>, ConfigError> {
+    let config = &place.config;
+    let Some(backup) = &config.backup else { return Ok(None) };
+    let recipients = Sealer::new(&config.keys.backup_recipients);
+    let sealer = recipients.map_err(|e| ConfigError(format!("keys.backup_recipients: {e}")))?;
+    let copy = backup.copy.as_ref().map(Storage::open).transpose();
+    Ok(Some(Backups {
+        folder: backup_folder(config)?,
+        sealer,
+        opener: opener(config)?,
+        login: backup_login(place)?,
+        copy: copy.map_err(|e| ConfigError(format!("[backup.copy] {e}")))?,
+    }))
+}
+
+/// The folder of sets.
+pub fn backup_folder(config: &Config) -> Result<Folder, ConfigError> {
+    let Some(backup) = &config.backup else {
+        let text = "no backups are configured: write [backup] with folder = \"/…\" into yakin.toml";
+        return Err(ConfigError(text.to_owned()));
+    };
+    Folder::open(&backup.folder).map_err(|e| ConfigError(format!("backup.folder: {e}")))
+}
+
+/// Opens archives, where this host has the secret key.
+pub fn opener(config: &Config) -> Result<Option<Arc<Opener>>, ConfigError> {
+    let read = config.keys.backup_identity_file.as_deref().map(Opener::read).transpose();
+    let read = read.map_err(|e| ConfigError(format!("keys.backup_identity_file: {e}")))?;
+    Ok(read.map(Arc::new))
+}
+
+/// The backup's own login; a private database's is its superuser.
+pub fn backup_login(place: &Place) -> Result<Login, ConfigError> {
+    let url = match &place.config.database.backup_url {
+        Some(url) => url,
+        None if place.is_private() => &place.owner_url,
+        None => {
+            return Err(ConfigError(
+                "database.backup_url is missing: backups have a login of their own, with BYPASSRLS and \
+                 pg_read_all_data; see yakin.example.toml"
+                    .to_owned(),
+            ));
+        }
+    };
+    Login::new(url).map_err(|e| ConfigError(format!("database.backup_url: {e}")))
 }
 
 /// Refuses a storage that can never work, or a folder that is not the one the other nodes use. One that is only away or

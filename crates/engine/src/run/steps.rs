@@ -1,6 +1,8 @@
 //! Steps on the way, for work whose effects outside cannot be rolled back: each commits by itself where the attempt
 //! still holds its job, and its rows carry the attempt's job and token.
 
+use std::time::Duration;
+
 use jiff::Timestamp;
 
 use super::Attempt;
@@ -16,6 +18,25 @@ impl Attempt {
     /// The job and the fencing token of this attempt, for rows that say who holds them (`yakin.attempt_holds`).
     pub fn token(&self) -> (i64, i64) {
         (self.job.id, self.job.token)
+    }
+
+    /// Carries out long work and tells every two seconds how far it is: (done, total).
+    pub async fn telling<T>(
+        &self,
+        how_far: impl Fn() -> (i64, i64),
+        work: impl Future<Output = T>,
+    ) -> T {
+        let mut beat = tokio::time::interval(Duration::from_secs(2));
+        let mut work = std::pin::pin!(work);
+        loop {
+            tokio::select! {
+                done = &mut work => return done,
+                _ = beat.tick() => {
+                    let (done, total) = how_far();
+                    self.progress(done, total).await;
+                }
+            }
+        }
     }
 
     /// Commits what `work` writes, where the fencing token still matches; else nothing, and the attempt ends. A dry

@@ -1,0 +1,240 @@
+//! `yakin backup`: what there is, what is proven, and the way back. The folder is enough: the database may be gone.
+
+use anyhow::Context;
+use serde_json::json;
+use yakin_adapters::postgres_tools::Tools;
+use yakin_adapters::storage::Storage;
+use yakin_domain::backup::{
+    DatabaseDump, Folder, Manifest, MissingRoles, Proof, Source, copied_sets, fetch, ledger,
+    restore, verify,
+};
+use yakin_engine::clock::Clock;
+use yakin_engine::days::clock_text;
+use yakin_engine::error::EngineError;
+use yakin_engine::operate::audited;
+use yakin_engine::record::audit::Act;
+use yakin_engine::tx::Role;
+
+use super::stores;
+use crate::arguments::{Arguments, Backup};
+use crate::config::{Config, ConfigError};
+use crate::output::{End, UsageError, grouped, json as print_json, line, table};
+use crate::place::{Place, act, registry};
+
+/// Lists, verifies, restores or fetches.
+pub async fn backup(arguments: &Arguments, command: &Backup) -> anyhow::Result<End> {
+    let config = Config::read(arguments.config.as_deref())?;
+    match command {
+        Backup::List { copies: false } => list(&config, arguments.json),
+        Backup::List { copies: true } => list_copies(&config, arguments.json).await,
+        Backup::Verify { set } => verify_set(arguments, &config, set).await,
+        Backup::Fetch { set } => {
+            let manifest = fetch(&second_place(&config)?, &folder(&config)?, set).await?;
+            line(format!("{} is in {}", manifest.id, folder(&config)?.set(set).display()));
+            Ok(End::Done)
+        }
+        Backup::Restore { set, into, database, with_roles, why } => {
+            let wanted = Wanted { into, database: database.as_deref(), with_roles: *with_roles };
+            restore_set(arguments, set, &wanted, &act(&why.reason)?).await
+        }
+    }
+}
+
+fn folder(config: &Config) -> Result<Folder, ConfigError> {
+    stores::backup_folder(config)
+}
+
+fn second_place(config: &Config) -> Result<Storage, ConfigError> {
+    let missing =
+        || ConfigError("no second place is configured: [backup.copy] in yakin.toml".into());
+    let copy = config.backup.as_ref().and_then(|b| b.copy.as_ref()).ok_or_else(missing)?;
+    Storage::open(copy).map_err(|e| ConfigError(format!("[backup.copy] {e}")))
+}
+
+fn list(config: &Config, as_json: bool) -> anyhow::Result<End> {
+    let folder = folder(config)?;
+    let mut sets = Vec::new();
+    for (manifest, _) in folder.sets()? {
+        let proof = Proof::read(&folder.set(&manifest.id))?;
+        sets.push((manifest, proof));
+    }
+    if as_json {
+        let sets: Vec<_> = sets.iter().map(|(m, p)| json!({"manifest": m, "proof": p})).collect();
+        print_json(&sets)?;
+        return Ok(End::Done);
+    }
+    if sets.is_empty() {
+        line(format!("no set in {}; `yakin run BATCH-101` writes one", folder.path().display()));
+        return Ok(End::Done);
+    }
+    let at = |instant: Option<jiff::Timestamp>| instant.map_or("–".to_owned(), clock_text);
+    let rows: Vec<Vec<String>> = sets
+        .iter()
+        .map(|(manifest, proof)| {
+            let rows: i64 = manifest.databases.iter().map(DatabaseDump::rows).sum();
+            vec![
+                manifest.id.clone(),
+                manifest.databases.len().to_string(),
+                megabytes(manifest.contents().bytes),
+                grouped(rows),
+                at(proof.verified_at),
+                at(proof.recovery_tested_at),
+                at(proof.copied_at),
+            ]
+        })
+        .collect();
+    let headings = ["SET", "DATABASES", "MB", "ROWS", "VERIFIED", "RESTORED", "COPIED"];
+    table(&headings, &rows);
+    Ok(End::Done)
+}
+
+async fn list_copies(config: &Config, as_json: bool) -> anyhow::Result<End> {
+    let storage = second_place(config)?;
+    let sets = copied_sets(&storage).await?;
+    if as_json {
+        print_json(&sets)?;
+    } else if sets.is_empty() {
+        line(format!("no set in {}", storage.identity()));
+    } else {
+        sets.iter().for_each(line);
+    }
+    Ok(End::Done)
+}
+
+fn megabytes(bytes: u64) -> String {
+    format!("{:.1}", bytes as f64 / 1e6)
+}
+
+/// The set in the folder, or where else it may be.
+fn find(config: &Config, set: &str) -> anyhow::Result<(Folder, Manifest)> {
+    let folder = folder(config)?;
+    let plain = set.starts_with("BKP_") && !set.contains(['/', '.', '\\']);
+    match plain.then(|| Manifest::read(&folder.set(set))).transpose()?.flatten() {
+        Some((manifest, _)) => Ok((folder, manifest)),
+        None => Err(UsageError(format!(
+            "there is no set '{set}' in {}; `yakin backup list` names them, `yakin backup fetch` brings one back from \
+             the second place",
+            folder.path().display()
+        ))
+        .into()),
+    }
+}
+
+fn opener(config: &Config) -> anyhow::Result<std::sync::Arc<yakin_adapters::archive::Opener>> {
+    let missing = "opening a set needs the secret key: keys.backup_identity_file in yakin.toml";
+    Ok(stores::opener(config)?.ok_or_else(|| ConfigError(missing.to_owned()))?)
+}
+
+async fn verify_set(arguments: &Arguments, config: &Config, set: &str) -> anyhow::Result<End> {
+    let (folder, manifest) = find(config, set)?;
+    let tools = Tools::find(manifest.tools).await?;
+    verify(&tools, &opener(config)?, &folder.set(set), &manifest)
+        .await
+        .with_context(|| format!("{set} is not proven"))?;
+    let proof = Proof { verified_at: Some(Clock::real().now()), ..Proof::read(&folder.set(set))? };
+    proof.write(&folder.set(set))?;
+    let acted = Act { reason: "verified by hand".to_owned(), ..act("verify")? };
+    note(arguments, &acted, "verify backup", set, Some(&proof)).await;
+    let contents = manifest.contents();
+    line(format!(
+        "{set} is whole: {} databases, {} MB, {} MB inside; every byte was read",
+        manifest.databases.len(),
+        megabytes(contents.bytes),
+        megabytes(contents.plain_bytes)
+    ));
+    Ok(End::Done)
+}
+
+struct Wanted<'a> {
+    into: &'a str,
+    database: Option<&'a str>,
+    with_roles: bool,
+}
+
+async fn restore_set(
+    arguments: &Arguments,
+    set: &str,
+    wanted: &Wanted<'_>,
+    act: &Act,
+) -> anyhow::Result<End> {
+    let place = Place::reach(arguments).await?;
+    let (folder, manifest) = find(&place.config, set)?;
+    let opener = opener(&place.config)?;
+    let login = stores::backup_login(&place)?;
+    let dump = choose(&manifest, wanted.database, &login.database())?;
+    let source = Source::look(&login.on("postgres"), &[]).await?;
+    let path = folder.set(set);
+    if source.superuser {
+        let missing = MissingRoles::find(&source, &opener, &path, &manifest.globals).await?;
+        if wanted.with_roles {
+            missing.create(&source).await?;
+        } else if !missing.names.is_empty() {
+            let names = missing.names.join(", ");
+            let text = format!("this server has no role {names}; --with-roles makes them");
+            return Err(UsageError(text).into());
+        }
+    } else {
+        line("The login is no superuser: everything becomes its own, and no rights are granted.");
+    }
+    let bytes = dump.sealed.plain_bytes;
+    line(format!("restoring {} of {set} ({} MB) …", dump.name, megabytes(bytes)));
+    let restored = restore(&source, &opener, &path, dump, wanted.into).await?;
+    note(arguments, act, "restore backup", &format!("{set} into {}", wanted.into), None).await;
+    line(format!(
+        "database {} is there: {} tables, {} rows, as the manifest says",
+        wanted.into,
+        restored.tables,
+        grouped(restored.rows)
+    ));
+    line(
+        "Nothing uses it yet. To go over to it: stop the nodes, rename or point database.url at it, start them;",
+    );
+    line("the first one ends the runs that were open in the backup as failed (interrupted).");
+    Ok(End::Done)
+}
+
+fn choose<'a>(
+    manifest: &'a Manifest,
+    named: Option<&str>,
+    configured: &str,
+) -> anyhow::Result<&'a DatabaseDump> {
+    let by_name = |name: &str| manifest.databases.iter().find(|d| d.name == name);
+    let found = match (named, manifest.databases.as_slice()) {
+        (Some(name), _) => by_name(name),
+        (None, [only]) => Some(only),
+        (None, _) => by_name(configured),
+    };
+    found.ok_or_else(|| {
+        let names: Vec<_> = manifest.databases.iter().map(|d| d.name.as_str()).collect();
+        let text =
+            format!("which database? {} has {}; give --database", manifest.id, names.join(", "));
+        UsageError(text).into()
+    })
+}
+
+/// Writes the act into the ledger where the database answers; says so where it does not.
+async fn note(
+    arguments: &Arguments,
+    act: &Act,
+    action: &str,
+    subject: &str,
+    proof: Option<&Proof>,
+) {
+    let noted = async {
+        let place = Place::open(arguments).await?;
+        let pool = place.pool().await?;
+        let now = place.clock(&pool).await?.now();
+        let registry = registry()?;
+        let spec = registry.get("BATCH-101").context("BATCH-101")?.spec();
+        audited(&pool, Role::Platform, spec, (act, action, subject), now, async |tx| {
+            let Some(proof) = proof else { return Ok(()) };
+            let written = ledger::proven(tx, subject, proof, "").await;
+            written.map_err(|stop| EngineError::Refused(stop.message()))
+        })
+        .await?;
+        anyhow::Ok(())
+    };
+    if let Err(error) = noted.await {
+        line(format!("note: the ledger does not know of it: {error:#}"));
+    }
+}

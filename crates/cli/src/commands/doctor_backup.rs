@@ -1,0 +1,103 @@
+//! What `yakin doctor` says of backups.
+
+use std::os::unix::fs::MetadataExt;
+use std::path::Path;
+
+use yakin_domain::backup::{Backups, Folder, Proof, Source};
+use yakin_engine::clock::Clock;
+
+use super::doctor::{Checks, Standing};
+use super::stores;
+use crate::config::Config;
+use crate::place::Place;
+
+const NAME: &str = "backups";
+/// Backups older than this, in hours, are too old.
+const OLDEST_HOURS: f64 = 50.0;
+
+/// Folder, keys, login, second place, and the age of the newest set that is proven.
+pub async fn backups(checks: &mut Checks, place: &Place) {
+    let backups = match stores::backups(place) {
+        Ok(Some(backups)) => backups,
+        Ok(None) => {
+            let found = "not configured: nothing is backed up";
+            let mend = "yakin keys backup, then [backup] in yakin.toml";
+            return checks.add(NAME, Standing::Warning, found, mend);
+        }
+        Err(error) => {
+            return checks.add(NAME, Standing::Bad, error.to_string(), "see yakin.example.toml");
+        }
+    };
+    match Source::look(&backups.login, &[]).await {
+        Ok(source) => {
+            let (n, mb) = (source.databases.len(), source.bytes() / 1_000_000);
+            let tools = source.tools.major;
+            let found = format!("{n} databases, {mb} MB, pg_dump {tools}");
+            checks.add(NAME, Standing::Good, found, "");
+        }
+        Err(error) => checks.add(NAME, Standing::Bad, error.to_string(), "see the message"),
+    }
+    newest(checks, &backups.folder);
+    keys(checks, &place.config, &backups);
+    if let Some(copy) = &backups.copy {
+        match copy.check().await {
+            Ok(()) => checks.add("backup copy", Standing::Good, copy.identity(), ""),
+            Err(error) => {
+                checks.add("backup copy", Standing::Bad, error.to_string(), "see the message")
+            }
+        }
+    }
+}
+
+fn newest(checks: &mut Checks, folder: &Folder) {
+    const NAME: &str = "backup set";
+    let proven = || -> anyhow::Result<Option<(String, f64)>> {
+        let now = Clock::real().now();
+        for (manifest, _) in folder.sets()?.into_iter().rev() {
+            if Proof::read(&folder.set(&manifest.id))?.verified_at.is_some() {
+                let age = now.duration_since(manifest.begun_at).as_secs_f64() / 3600.0;
+                return Ok(Some((manifest.id, age)));
+            }
+        }
+        Ok(None)
+    };
+    match proven() {
+        Ok(Some((id, age))) => {
+            let standing = if age > OLDEST_HOURS { Standing::Warning } else { Standing::Good };
+            let mend = "look at `yakin runs BATCH-101`";
+            checks.add(NAME, standing, format!("{id} is proven, {age:.0} h old"), mend);
+        }
+        Ok(None) => {
+            let found = format!("no proven set in {}", folder.path().display());
+            checks.add(NAME, Standing::Warning, found, "yakin run BATCH-101");
+        }
+        Err(error) => checks.add(NAME, Standing::Bad, format!("{error:#}"), "see the message"),
+    }
+}
+
+/// Keys that lie where the backups lie are lost with them, or stolen with them.
+fn keys(checks: &mut Checks, config: &Config, backups: &Backups) {
+    const NAME: &str = "backup keys";
+    let disk = |path: &Path| std::fs::metadata(path).map(|meta| meta.dev()).ok();
+    let folder = disk(backups.folder.path());
+    let files = [&config.keys.backup_identity_file, &config.keys.master_key_file];
+    let beside = files.into_iter().flatten().find(|f| disk(f).is_some() && disk(f) == folder);
+    if let Some(file) = beside {
+        let found = format!("{} shares a disk with the backups", file.display());
+        let mend = "keep keys on another disk or machine: who loses one must not lose both";
+        return checks.add(NAME, Standing::Warning, found, mend);
+    }
+    let Some(opener) = &backups.opener else {
+        let found = "no keys.backup_identity_file here: sets are not read back on this node";
+        let mend = "run `yakin backup verify SET` where the key is";
+        return checks.add(NAME, Standing::Warning, found, mend);
+    };
+    let (own, sealed_for) = (opener.recipients(), backups.sealer.recipients());
+    if own.iter().any(|r| sealed_for.contains(r)) {
+        checks.add(NAME, Standing::Good, format!("{} recipients", sealed_for.len()), "");
+    } else {
+        let found = "keys.backup_identity_file is of none of keys.backup_recipients";
+        let mend = "add its recipient: the first line of the file names it";
+        checks.add(NAME, Standing::Bad, found, mend);
+    }
+}

@@ -1,0 +1,161 @@
+//! The folder where sets lie, one folder each. A marker in it says whose cluster's they are.
+
+use std::fs::{self, DirBuilder, OpenOptions};
+use std::io::{ErrorKind, Write};
+use std::os::unix::fs::{DirBuilderExt, OpenOptionsExt};
+use std::path::{Path, PathBuf};
+
+use jiff::civil::Date;
+
+use super::manifest::MANIFEST;
+use super::{BackupError, Manifest, Result};
+
+/// The most sets a folder is read for.
+const MOST_SETS: usize = 100_000;
+const MARKER: &str = ".yakin-backups";
+
+/// A folder of sets.
+#[derive(Clone, Debug)]
+pub struct Folder {
+    path: PathBuf,
+}
+
+/// The room on its disk, in bytes.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Room {
+    pub total: u64,
+    pub free: u64,
+}
+
+impl Room {
+    /// How much of the disk is used, in percent.
+    pub fn used_percent(self) -> u64 {
+        (self.total.saturating_sub(self.free)).saturating_mul(100) / self.total.max(1)
+    }
+}
+
+impl Folder {
+    /// Opens the folder; one that is missing is made, for this user only.
+    pub fn open(path: &Path) -> Result<Folder> {
+        if !path.is_absolute() {
+            let text = format!("backup.folder is '{}', expected a path from /", path.display());
+            return Err(BackupError::Refused(text));
+        }
+        let made = DirBuilder::new().recursive(true).mode(0o700).create(path);
+        made.map_err(|source| failed(path, source))?;
+        Ok(Folder { path: path.to_owned() })
+    }
+
+    pub fn path(&self) -> &Path {
+        &self.path
+    }
+
+    /// A set's folder.
+    pub fn set(&self, id: &str) -> PathBuf {
+        self.path.join(id)
+    }
+
+    /// Makes the folder this cluster's, or refuses when it is another's: their sets would be taken for each other's.
+    pub fn claim(&self, cluster: &str) -> Result<()> {
+        let path = self.path.join(MARKER);
+        let made = OpenOptions::new().write(true).create_new(true).mode(0o600).open(&path);
+        match made {
+            Ok(mut file) => {
+                let written = file.write_all(cluster.as_bytes()).and_then(|()| file.sync_all());
+                written.map_err(|source| failed(&path, source))
+            }
+            Err(e) if e.kind() == ErrorKind::AlreadyExists => {
+                let whose = fs::read_to_string(&path).map_err(|source| failed(&path, source))?;
+                if whose.trim() == cluster {
+                    return Ok(());
+                }
+                Err(BackupError::Refused(format!(
+                    "{} holds the backups of another PostgreSQL cluster ({}, this one is {cluster}): set another \
+                     backup.folder; if this cluster took over from that one, remove {}",
+                    self.path.display(),
+                    whose.trim(),
+                    path.display()
+                )))
+            }
+            Err(source) => Err(failed(&path, source)),
+        }
+    }
+
+    /// The highest number of the sets of a day.
+    pub fn highest(&self, date: Date) -> Result<i32> {
+        let begin = format!("BKP_{}_", date.strftime("%Y%m%d"));
+        let numbers = self.ids()?;
+        let numbers = numbers.iter().filter_map(|id| id.strip_prefix(&begin)?.parse().ok());
+        Ok(numbers.max().unwrap_or(0))
+    }
+
+    /// Makes a new set's folder; false when there is one of this name.
+    pub fn begin(&self, id: &str) -> Result<bool> {
+        let path = self.set(id);
+        match DirBuilder::new().mode(0o700).create(&path) {
+            Ok(()) => Ok(true),
+            Err(e) if e.kind() == ErrorKind::AlreadyExists => Ok(false),
+            Err(source) => Err(failed(&path, source)),
+        }
+    }
+
+    /// Removes a set with all its files: the manifest first, so that no half of one looks whole.
+    pub fn remove(&self, id: &str) -> Result<()> {
+        let path = self.set(id);
+        for gone in [fs::remove_file(path.join(MANIFEST)), fs::remove_dir_all(&path)] {
+            match gone {
+                Ok(()) => {}
+                Err(e) if e.kind() == ErrorKind::NotFound => {}
+                Err(source) => return Err(failed(&path, source)),
+            }
+        }
+        Ok(())
+    }
+
+    /// Removes what attempts left that did not come to their end; gives their ids. Only for who holds the lock.
+    pub fn clear_unfinished(&self) -> Result<Vec<String>> {
+        let mut cleared = Vec::new();
+        for id in self.ids()? {
+            if !self.set(&id).join(MANIFEST).exists() {
+                self.remove(&id)?;
+                cleared.push(id);
+            }
+        }
+        Ok(cleared)
+    }
+
+    /// The whole sets, oldest first.
+    pub fn sets(&self) -> Result<Vec<(Manifest, String)>> {
+        let mut sets = Vec::new();
+        for id in self.ids()? {
+            sets.extend(Manifest::read(&self.set(&id))?);
+        }
+        Ok(sets)
+    }
+
+    /// The room on the disk.
+    pub fn room(&self) -> Result<Room> {
+        let stat = rustix::fs::statvfs(&self.path);
+        let stat = stat.map_err(|e| failed(&self.path, e.into()))?;
+        let block = stat.f_frsize.max(1);
+        Ok(Room { total: stat.f_blocks * block, free: stat.f_bavail * block })
+    }
+
+    fn ids(&self) -> Result<Vec<String>> {
+        let mut ids = Vec::new();
+        let entries = fs::read_dir(&self.path).map_err(|source| failed(&self.path, source))?;
+        for entry in entries.take(MOST_SETS) {
+            let entry = entry.map_err(|source| failed(&self.path, source))?;
+            let name = entry.file_name().to_string_lossy().into_owned();
+            if name.starts_with("BKP_") && entry.path().is_dir() && !entry.path().is_symlink() {
+                ids.push(name);
+            }
+        }
+        ids.sort();
+        Ok(ids)
+    }
+}
+
+fn failed(path: &Path, source: std::io::Error) -> BackupError {
+    BackupError::File { path: path.display().to_string(), source }
+}

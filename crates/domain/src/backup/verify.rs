@@ -1,0 +1,104 @@
+//! Reads a set back: each archive is decrypted and unpacked to its last byte, its checksum compared, and each dump's table
+//! of contents compared with the manifest.
+
+use std::collections::HashSet;
+use std::io::{Read, Write};
+use std::path::Path;
+use std::sync::Arc;
+
+use yakin_adapters::archive::{Opener, Sealed};
+use yakin_adapters::postgres_tools::Tools;
+
+use super::{BackupError, DatabaseDump, Manifest, Result, blocking};
+
+/// Proves a set in its folder. Nothing is written.
+pub async fn verify(
+    tools: &Tools,
+    opener: &Arc<Opener>,
+    set: &Path,
+    manifest: &Manifest,
+) -> Result<()> {
+    for dump in &manifest.databases {
+        let (to, contents) = tools.contents()?;
+        let path = set.join(&dump.file);
+        let reading = read_through(opener, &path, to);
+        let (sealed, listed) = tokio::join!(reading, contents.read());
+        same(&dump.file, &dump.sealed, &sealed?)?;
+        same_tables(dump, &listed?)?;
+    }
+    let globals = &manifest.globals;
+    let sealed = read_through(opener, &set.join(&globals.file), std::io::sink()).await?;
+    same(&globals.file, &globals.sealed, &sealed)
+}
+
+/// Reads an archive to its end; what is inside goes `to` as long as that takes it.
+pub(super) async fn read_through(
+    opener: &Arc<Opener>,
+    path: &Path,
+    mut to: impl Write + Send + 'static,
+) -> Result<Sealed> {
+    let (opener, path) = (opener.clone(), path.to_owned());
+    blocking(move || {
+        let mut reading = opener.open(&path)?;
+        let mut piece = vec![0; 128 << 10];
+        loop {
+            let read = reading.read(&mut piece).map_err(|e| reading.damaged(&e))?;
+            // a listing program closes the pipe when it has seen enough
+            if read == 0 || to.write_all(&piece[..read]).is_err() {
+                break;
+            }
+        }
+        drop(to);
+        Ok(reading.end()?)
+    })
+    .await
+}
+
+/// Compares an archive with what the manifest says of it.
+pub(super) fn same(file: &str, expected: &Sealed, found: &Sealed) -> Result<()> {
+    if expected == found {
+        return Ok(());
+    }
+    let text = |s: &Sealed| format!("{} bytes, SHA-256 {}", s.bytes, s.sha256);
+    Err(BackupError::Unproven(format!(
+        "{file} is {}, the manifest says {}",
+        text(found),
+        text(expected)
+    )))
+}
+
+/// The tables whose rows the dump carries are those of the manifest.
+fn same_tables(dump: &DatabaseDump, listed: &str) -> Result<()> {
+    const DATA: &str = " TABLE DATA ";
+    let expected: HashSet<String> = dump
+        .tables
+        .iter()
+        .filter(|t| !t.without_rows)
+        .map(|t| format!("{} {}", t.schema, t.name))
+        .collect();
+    let mut found = HashSet::new();
+    for line in listed.lines().filter(|l| !l.starts_with(';')) {
+        let Some((_, rest)) = line.split_once(DATA) else { continue };
+        // schema, table and owner stand with spaces between them, which names may have too
+        let ends = rest.match_indices(' ').map(|(at, _)| &rest[..at]);
+        match ends.rev().find(|name| expected.contains(*name)) {
+            Some(name) => found.insert(name.to_owned()),
+            None => {
+                return Err(BackupError::Unproven(format!(
+                    "{} holds rows of a table that its manifest does not name: {rest}",
+                    dump.file
+                )));
+            }
+        };
+    }
+    let mut missing: Vec<_> = expected.difference(&found).collect();
+    missing.sort();
+    match missing.first() {
+        None => Ok(()),
+        Some(first) => Err(BackupError::Unproven(format!(
+            "{} lacks the rows of {} tables of its manifest, first {first}",
+            dump.file,
+            missing.len()
+        ))),
+    }
+}

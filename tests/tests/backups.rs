@@ -1,0 +1,140 @@
+//! Backups with the program as an operator has it: made, listed, verified, restored; and a node killed in mid-dump.
+#![allow(clippy::unwrap_used)] // a test may fail
+
+mod common;
+
+use std::path::Path;
+
+use common::{Site, tell, until};
+use jiff::civil::date;
+use sqlx::AssertSqlSafe;
+use yakin_engine::clock::Clock;
+use yakin_engine::engine::Engine;
+use yakin_engine::operate::runs::{Wanted, start};
+use yakin_engine::schedule::planner::register;
+use yakin_testkit::{BEGIN, act, instant};
+
+/// A site with keys and a folder for sets.
+async fn site() -> Site {
+    let site = Site::new().await;
+    let told = tell(site.command(&["keys", "backup", "--file", "backup.key", "--json"]));
+    assert_eq!(told.code, 0, "{}", told.err);
+    let made: serde_json::Value = serde_json::from_str(&told.out).unwrap();
+    let url = site.owner_url(None);
+    let config = std::fs::read_to_string(site.dir.join("yakin.toml")).unwrap();
+    let config = config.replace("[database]", &format!("[database]\nbackup_url = {url:?}"));
+    let more = format!(
+        "[keys]\nbackup_recipients = [{}]\nbackup_identity_file = {:?}\n[backup]\nfolder = {:?}\n",
+        made["recipient"],
+        site.dir.join("backup.key"),
+        site.dir.join("sets")
+    );
+    std::fs::write(site.dir.join("yakin.toml"), config + &more).unwrap();
+    site
+}
+
+fn params(site: &Site) -> Vec<(String, String)> {
+    vec![("databases".to_owned(), site.database.name().to_owned())]
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn an_operator_backs_up_looks_verifies_and_restores_into_a_new_database() {
+    let site = site().await;
+    let only = format!("databases={}", site.database.name());
+    let none = tell(site.command(&["backup", "list"]));
+    assert!(none.out.contains("`yakin run BATCH-101` writes one"), "{}", none.out);
+
+    let run = ["run", "BATCH-101", "--date", "2026-11-01", "--param", &only];
+    let told = tell(site.command(&run));
+    assert_eq!(told.code, 0, "{}{}", told.out, told.err);
+    let listed = tell(site.command(&["backup", "list"]));
+    assert!(listed.out.contains("BKP_20261101_001"), "{}", listed.out);
+    let verified = tell(site.command(&["backup", "verify", "BKP_20261101_001"]));
+    assert!(verified.out.contains("BKP_20261101_001 is whole: 1 databases"), "{}", verified.out);
+    let missing = tell(site.command(&["backup", "verify", "BKP_20261101_007"]));
+    assert_eq!(missing.code, 2);
+    assert!(missing.err.contains("`yakin backup list` names them"), "{}", missing.err);
+
+    let new = format!("{}_back", site.database.name());
+    let restore =
+        ["backup", "restore", "BKP_20261101_001", "--into", &new, "--reason", "a rehearsal"];
+    let told = tell(site.command(&restore));
+    assert_eq!(told.code, 0, "{}{}", told.out, told.err);
+    assert!(told.out.contains("as the manifest says"), "{}", told.out);
+    let again = tell(site.command(&restore));
+    assert_ne!(again.code, 0);
+    assert!(again.err.contains("a restore never goes over one"), "{}", again.err);
+    let audited: i64 = site
+        .one("SELECT count(*) FROM yakin.audit WHERE action IN ('verify backup', 'restore backup')")
+        .await;
+    assert_eq!(audited, 2);
+
+    the_first_node_ends_what_was_open(&site, &new).await;
+    let drop = format!("DROP DATABASE {new} WITH (FORCE)");
+    sqlx::query(AssertSqlSafe(drop)).execute(&site.database.owner).await.unwrap();
+}
+
+/// The backup's own run was open in its snapshot.
+async fn the_first_node_ends_what_was_open(site: &Site, new: &str) {
+    let url = site.database.url("yakin_engine").replace(site.database.name(), new);
+    let pool = yakin_engine::database::connect(&url, 4).await.unwrap();
+    let open = "SELECT count(*) FROM yakin.runs WHERE state = 'running'";
+    let before: i64 = sqlx::query_scalar(open).fetch_one(&pool).await.unwrap();
+    assert_eq!(before, 1);
+    let registry = yakin_catalogue::registry().unwrap();
+    for _ in 0..2 {
+        let clock = Clock::at(instant(BEGIN));
+        Engine::join(pool.clone(), clock, registry.clone(), "back", &["work"]).await.unwrap();
+    }
+    let (outcome, reason): (String, String) =
+        sqlx::query_as("SELECT outcome, reason FROM yakin.runs ORDER BY id DESC LIMIT 1")
+            .fetch_one(&pool)
+            .await
+            .unwrap();
+    assert_eq!(outcome, "failed");
+    assert!(reason.starts_with("interrupted: the database was restored"), "{reason}");
+    let said = "SELECT count(*) FROM yakin.audit WHERE action = 'end interrupted runs'";
+    let said: i64 = sqlx::query_scalar(said).fetch_one(&pool).await.unwrap();
+    assert_eq!(said, 1, "once");
+    pool.close().await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_node_killed_in_mid_dump_leaves_nothing_that_the_next_does_not_clear() {
+    let site = site().await;
+    site.sql("CREATE TABLE public.noise AS SELECT gen_random_uuid() AS u FROM generate_series(1, 800000)")
+        .await;
+    let registry = yakin_catalogue::registry().unwrap();
+    let (pool, now) = (&site.database.owner, instant(BEGIN));
+    register(pool, &registry, now).await.unwrap();
+    let wanted =
+        Wanted { date: Some(date(2026, 10, 31)), params: params(&site), ..Wanted::default() };
+    let run = start(pool, &registry, "BATCH-101", wanted, "operator", &act(), now).await.unwrap();
+    let node = site.serve().await;
+    let first = site.dir.join("sets/BKP_20261031_001");
+    until("a dump is under way", 60, async || has_partial(&first)).await;
+    let killed = node.id;
+    node.kill();
+    assert!(first.is_dir() && !first.join("manifest.json").exists());
+
+    site.expire_leases(&[killed]).await;
+    let _second = site.serve().await;
+    assert_eq!(site.outcome(run).await, "succeeded");
+    assert!(!first.exists());
+    let states: String = site
+        .one("SELECT string_agg(backup_id || ' ' || state, ', ' ORDER BY 1) FROM app.backup_sets")
+        .await;
+    assert_eq!(states, "BKP_20261031_001 failed, BKP_20261031_002 verified");
+    let dumping: i64 = site
+        .one(
+            "SELECT count(*) FROM pg_stat_activity
+               WHERE datname = current_database() AND application_name = 'yakin backup'",
+        )
+        .await;
+    assert_eq!(dumping, 0, "no pg_dump of the killed node goes on");
+}
+
+fn has_partial(set: &Path) -> bool {
+    let files = std::fs::read_dir(set).into_iter().flatten().flatten();
+    files.map(|f| f.file_name()).any(|name| name.to_string_lossy().ends_with(".partial"))
+}
