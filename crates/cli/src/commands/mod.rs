@@ -6,6 +6,7 @@ mod dead;
 mod demo;
 mod demo_outside;
 mod doctor;
+mod doctor_database;
 mod doctor_files;
 mod doctor_outside;
 mod keys;

@@ -1,0 +1,41 @@
+//! Deliveries among each other and against what goes wrong half-way: each goes out once, and what is known of it stays
+//! known.
+#![allow(clippy::unwrap_used)] // a test may fail
+
+mod common;
+
+use common::Post;
+use yakin_testkit::stand_in::smtp::{SmtpStandIn, Tls};
+
+/// A world with a relay of the operator's, and a tenant who may use it.
+async fn world(smtp: &SmtpStandIn, begin: &str) -> (Post, i64) {
+    let relay = format!("smtp+plain://127.0.0.1:{}", smtp.port());
+    let post = Post::new(begin, &["BATCH-402", "BATCH-406"], &[&relay], &[]).await;
+    let tenant = post.client("acme").await;
+    (post, tenant)
+}
+
+const NINE: &str = "2026-11-01T09:10:00+09:00";
+const LATER: &str = "2026-11-01T09:45:00.3+09:00";
+
+#[tokio::test(flavor = "multi_thread")]
+async fn what_a_living_attempt_is_sending_is_left_to_it() {
+    let smtp = SmtpStandIn::start(Tls::None).await;
+    let (post, tenant) = world(&smtp, LATER).await;
+    post.mails(tenant, 2, 1).await;
+    post.sql(&format!(
+        "WITH job AS (
+             INSERT INTO yakin.jobs (queue, tenant_id, state, priority, batch_id, kind, run_at, token, lease_until)
+             VALUES ('notify', {tenant}, 'running', 0, 'BATCH-406', 'tenant', '{NINE}', 7,
+                     clock_timestamp() + interval '1 hour') RETURNING id)
+         UPDATE app.deliveries SET state = 'sending', job_id = job.id, token = 7,
+                on_wire_at = CASE WHEN recipient LIKE 'mail1@%' THEN due_at END FROM job"
+    ))
+    .await;
+    post.run("BATCH-402", None, &[]).await;
+    assert_eq!((post.states().await.as_str(), smtp.mails().len()), ("sending 2", 0));
+    // another token of the same job is another attempt: this one is dead
+    post.sql("UPDATE yakin.jobs SET token = 8").await;
+    post.run("BATCH-402", None, &[]).await;
+    assert_eq!(post.states().await, "pending 1, retry_wait 1");
+}
