@@ -39,3 +39,29 @@ async fn what_a_living_attempt_is_sending_is_left_to_it() {
     post.run("BATCH-402", None, &[]).await;
     assert_eq!(post.states().await, "pending 1, retry_wait 1");
 }
+
+#[tokio::test(flavor = "multi_thread")]
+async fn what_was_taken_is_recorded_although_the_next_cannot_be_made_ready() {
+    let smtp = SmtpStandIn::start(Tls::None).await;
+    let (post, tenant) = world(&smtp, NINE).await;
+    post.mails(tenant, 3, 1).await;
+    post.sql(
+        "UPDATE app.deliveries SET attachments = '{1}' WHERE recipient LIKE 'mail2@%';
+         REVOKE SELECT ON app.files FROM yakin_tenant",
+    )
+    .await;
+    post.run("BATCH-406", None, &[]).await;
+    assert_eq!((post.states().await.as_str(), smtp.mails().len()), ("pending 2, sent 1", 1));
+    let held: i64 = post
+        .one("SELECT count(*) FROM app.deliveries WHERE coalesce(job_id, token) IS NOT NULL OR on_wire_at IS NOT NULL")
+        .await;
+    assert_eq!(held, 0);
+    // and once it can, each goes once
+    post.sql("GRANT SELECT ON app.files TO yakin_tenant; UPDATE app.deliveries SET attachments = '{}'")
+        .await;
+    post.set_clock(LATER);
+    post.run("BATCH-402", None, &[]).await;
+    post.set_clock("2026-11-01T10:10:00+09:00");
+    post.run("BATCH-406", None, &[]).await;
+    assert_eq!((post.states().await.as_str(), smtp.mails().len()), ("sent 3", 3));
+}

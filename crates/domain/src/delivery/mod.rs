@@ -10,6 +10,7 @@ pub mod outbox;
 pub mod outside;
 pub mod policy;
 pub mod senders;
+mod sending;
 pub mod templates;
 
 pub use deliver::{Delivered, Order, deliver};
