@@ -5,6 +5,7 @@
 mod common;
 
 use common::Post;
+use serde_json::json;
 use yakin_testkit::stand_in::smtp::{SmtpStandIn, Tls};
 
 /// A world with a relay of the operator's, and a tenant who may use it.
@@ -64,4 +65,32 @@ async fn what_was_taken_is_recorded_although_the_next_cannot_be_made_ready() {
     post.set_clock("2026-11-01T10:10:00+09:00");
     post.run("BATCH-406", None, &[]).await;
     assert_eq!((post.states().await.as_str(), smtp.mails().len()), ("sent 3", 3));
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn what_a_tenant_enters_as_its_relay_reaches_nothing_of_the_operators() {
+    let smtp = SmtpStandIn::start(Tls::None).await;
+    let post = Post::new(NINE, &["BATCH-406"], &[], &[]).await;
+    let folder = post.folder.join("mailbox");
+    let from = "acme <info@acme.example>";
+    let inside = format!("127.0.0.1:{}", smtp.port());
+    for (code, credentials, expected) in [
+        ("aaa", json!({"url": format!("file://{}", folder.display()), "from": from}), "is a folder"),
+        ("bbb", json!({"url": format!("smtp+plain://{inside}"), "from": from}), "is without TLS"),
+        ("ccc", json!({"url": format!("smtp://{inside}"), "from": from}), "is not public (loopback)"),
+        (
+            "ddd",
+            json!({"url": "smtp://mail.example.jp", "from": from, "ca_file": post.folder.join("master.keys")}),
+            "its credentials cannot be read",
+        ),
+    ] {
+        let tenant = post.tenant(code).await;
+        post.integration(tenant, "email", 600, &credentials).await;
+        post.mails(tenant, 1, 2).await;
+        let seen = post.run("BATCH-406", None, &[]).await;
+        let why = post.tenant_seen(seen.id, tenant).await.1.unwrap();
+        assert!(why.contains(expected), "{code}: {why}");
+    }
+    assert_eq!((post.states().await.as_str(), smtp.connections()), ("pending 4", 0));
+    assert!(!folder.exists());
 }

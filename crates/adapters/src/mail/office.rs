@@ -36,8 +36,12 @@ impl Mailer {
     /// As [`Relay::check`].
     pub fn new(relay: Relay) -> Result<Mailer, MailError> {
         let settled = relay.settle()?;
+        Ok(Mailer::with(relay, settled))
+    }
+
+    pub(super) fn with(relay: Relay, settled: Settled) -> Mailer {
         let (idle, filed) = (Mutex::default(), AtomicU64::new(0));
-        Ok(Mailer(Arc::new(Office { relay, settled, idle, filed })))
+        Mailer(Arc::new(Office { relay, settled, idle, filed }))
     }
 
     /// A mail as it would go out, or why it cannot. Takes the same decisions as every later step,
@@ -112,8 +116,8 @@ impl Office {
             return Err(Answer::Unreachable { reason });
         };
         let (port, security) = (*port, *security);
-        let tls = self.settled.tls.as_ref();
-        Line::open(Target { host, port, security, tls, relay: &self.relay }).await
+        let (tls, gate) = (self.settled.tls.as_ref(), self.settled.gate.as_ref());
+        Line::open(Target { host, port, security, tls, gate, relay: &self.relay }).await
     }
 
     /// Keeps a line for the next session, unless there are enough.

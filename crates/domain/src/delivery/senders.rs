@@ -9,7 +9,7 @@ use serde::de::DeserializeOwned;
 use yakin_adapters::Answer;
 use yakin_adapters::chat::ChatMessage;
 use yakin_adapters::line_works::LineWorks;
-use yakin_adapters::mail::{Mailer, Relay};
+use yakin_adapters::mail::{Mailer, TenantRelay};
 use yakin_adapters::outgoing::Outgoing;
 use yakin_adapters::slack::Slack;
 use yakin_adapters::teams::Teams;
@@ -195,8 +195,9 @@ fn client(run: &TenantRun, outside: &Outside, of: &Integration) -> Result<Client
         .map_err(|error| error.to_string())?;
     let client = match Channel::of(&of.channel) {
         Some(Channel::Email) => {
-            let relay: Relay = parse(&opened)?;
-            Client::Mail(Arc::new(Mailer::new(relay).map_err(|e| e.to_string())?))
+            let relay: TenantRelay = parse(&opened)?;
+            let mailer = Mailer::of_tenant(relay, &outside.outgoing).map_err(|e| e.to_string())?;
+            Client::Mail(Arc::new(mailer))
         }
         Some(channel) => Client::of_chat(channel, &opened)?,
         None => return Err(format!("'{}' is no channel", of.channel)),
