@@ -14,7 +14,7 @@ mod tls;
 mod verdict;
 mod wire;
 
-pub use compose::{Attachment, Letter, Mail};
+pub use compose::{Attachment, Letter, MOST_ATTACHMENTS, Mail};
 pub use office::Mailer;
 pub use relay::{Dkim, Limits, Relay};
 pub use session::Session;

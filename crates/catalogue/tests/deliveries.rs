@@ -94,3 +94,40 @@ async fn what_a_tenant_enters_as_its_relay_reaches_nothing_of_the_operators() {
     assert_eq!((post.states().await.as_str(), smtp.connections()), ("pending 4", 0));
     assert!(!folder.exists());
 }
+
+#[tokio::test(flavor = "multi_thread")]
+async fn an_attachment_that_can_never_be_read_fails_its_own_mail_alone() {
+    let smtp = SmtpStandIn::start(Tls::None).await;
+    let (post, tenant) = world(&smtp, NINE).await;
+    post.mails(tenant, 7, 2).await;
+    let storage = post.folder.join("files/tenant");
+    std::fs::create_dir_all(storage.join("folder")).unwrap();
+    std::fs::write(storage.join("good.pdf"), b"%PDF").unwrap();
+    std::fs::write(storage.join("grown.pdf"), vec![0; 11 * 1024 * 1024]).unwrap();
+    post.sql(&format!(
+        "INSERT INTO app.files (tenant_id, file_id, key, file_type, size_bytes, created_at)
+         SELECT {tenant}, n, key, 'pdf', size, '{NINE}'
+           FROM (VALUES (1, 'tenant/report[1].pdf', 4), (2, 'tenant/grown.pdf', 4), (3, 'tenant/folder', 4),
+                        (4, 'tenant/gone.pdf', 4), (5, 'tenant/large.pdf', 6000000), (6, 'tenant/too.pdf', 6000000),
+                        (7, 'tenant/good.pdf', 4)) AS f (n, key, size);
+         UPDATE app.deliveries SET attachments = CASE substring(recipient FROM 5 FOR 1)
+                    WHEN '5' THEN '{{5,6}}' WHEN '6' THEN array_fill(7::bigint, ARRAY[51])
+                    ELSE ARRAY[substring(recipient FROM 5 FOR 1)::bigint] END"
+    ))
+    .await;
+    post.run("BATCH-406", None, &[]).await;
+    assert_eq!((post.states().await.as_str(), smtp.mails().len()), ("failed 6, sent 1", 1));
+    let why: String = post
+        .one("SELECT string_agg(error, E'\n' ORDER BY delivery_id) FROM app.deliveries WHERE state = 'failed'")
+        .await;
+    for expected in [
+        "attachment tenant/report[1].pdf: file key",
+        "attachment tenant/grown.pdf: ",
+        "attachment tenant/folder: ",
+        "attachment tenant/gone.pdf: ",
+        "attachments of 12000000 bytes; at most 10485760",
+        "51 attachments; at most 50",
+    ] {
+        assert!(why.contains(expected), "{expected}\n{why}");
+    }
+}

@@ -54,6 +54,11 @@ impl Mailer {
         compose::compose(mail, &self.0.settled, &self.0.relay.limits)
     }
 
+    /// How many bytes of attachments a mail may have.
+    pub fn attachment_bytes(&self) -> usize {
+        self.0.relay.limits.attachment_bytes
+    }
+
     /// A session that may carry letters: an unused one, or a new connection with TLS and login
     /// done.
     ///

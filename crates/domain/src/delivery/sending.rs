@@ -17,6 +17,7 @@ use super::outside::Outside;
 use super::policy::judge;
 use super::senders::{self, Client, Way};
 use super::{Channel, policy};
+use crate::files;
 
 /// One sender's rows, on their way.
 pub(super) struct Sending<'a> {
@@ -196,11 +197,12 @@ impl Sending<'_> {
                 link: row.link.clone(),
             }))),
             Line::Mail(mailer, _) => {
-                let attachments = match self.attachments(row).await? {
-                    Ok(attachments) => attachments,
+                let (ids, most) = (&row.attachments, mailer.attachment_bytes());
+                let read = files::attachments(self.run, self.outside, ids, most).await?;
+                let mail = match read {
+                    Ok(attachments) => self.mail(row, attachments),
                     Err(refused) => return Ok(Err(refused)),
                 };
-                let mail = self.mail(row, attachments);
                 Ok(match mailer.compose(&mail) {
                     Ok(letter) => Ok(Ready::Mail(letter)),
                     Err(error) => Err(Answer::Permanent { reason: error.to_string() }),
@@ -220,18 +222,6 @@ impl Sending<'_> {
             headers: vec![("X-Yakin-Delivery".to_owned(), row.delivery_id.to_string())],
             date: row.created_at(),
         }
-    }
-
-    /// The row's files from the storage; a missing one is final, a storage that fails is not the row's fault.
-    async fn attachments(&self, row: &Row) -> Result<Result<Vec<Attachment>, Answer>, Stop> {
-        let mut attachments = Vec::new();
-        for id in &row.attachments {
-            match crate::files::attachment(self.run, self.outside, *id).await? {
-                Ok(attachment) => attachments.push(attachment),
-                Err(answer) => return Ok(Err(answer)),
-            }
-        }
-        Ok(Ok(attachments))
     }
 
     async fn hand_over(&self, line: &mut Line, row: &Row, ready: Ready) -> Answer {
