@@ -131,3 +131,38 @@ async fn an_attachment_that_can_never_be_read_fails_its_own_mail_alone() {
         assert!(why.contains(expected), "{expected}\n{why}");
     }
 }
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_notification_whose_settings_are_all_disabled_is_sent_to_nobody() {
+    let post = Post::new(NINE, &["BATCH-401"], &[], &[]).await;
+    let (off, broken, unset) =
+        (post.client("off").await, post.client("broken").await, post.client("unset").await);
+    for tenant in [off, broken] {
+        let integration = post.integration(tenant, "slack", 60, &json!({"token": "x"})).await;
+        post.route(tenant, "slack", Some(integration), "C1").await;
+        post.route(tenant, "email", None, "").await;
+    }
+    post.sql(&format!(
+        "UPDATE app.integrations SET enabled = false WHERE tenant_id IN ({off}, {broken});
+         UPDATE app.notification_settings SET enabled = false WHERE tenant_id = {off} AND channel = 'email';
+         UPDATE app.notification_settings SET state = 'invalid' WHERE tenant_id = {broken} AND channel = 'email';
+         INSERT INTO app.notifications (tenant_id, key, data, scheduled_at, created_at)
+         SELECT t, 'report-ready', '{{\"report\": \"r\", \"link\": \"https://x.example/1\"}}', '{NINE}', '{NINE}'
+           FROM unnest(ARRAY[{off}, {broken}, {unset}]) AS t"
+    ))
+    .await;
+    post.run("BATCH-401", None, &[]).await;
+    let (states, told): (String, String) = sqlx::query_as(
+        "SELECT (SELECT string_agg(state || coalesce(': ' || error, ''), E'\n' ORDER BY tenant_id)
+                   FROM app.notifications),
+                (SELECT string_agg(recipient, ' ') FROM app.deliveries)",
+    )
+    .fetch_one(&post.database.owner)
+    .await
+    .unwrap();
+    assert_eq!(told, "admin@unset.example");
+    let lines: Vec<&str> = states.lines().collect();
+    assert_eq!(lines[0], "cancelled: all settings for it are disabled");
+    assert!(lines[1].starts_with("failed: route: setting "), "{states}");
+    assert_eq!(lines[2], "expanded");
+}

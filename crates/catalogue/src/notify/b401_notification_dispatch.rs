@@ -123,7 +123,8 @@ impl Expansion<'_> {
                 expand(&found, self.book, &self.outside.templates, run.now());
             insert(tx, &deliveries, run.at()).await?;
             notices::settle(tx, &settled).await?;
-            for (id, state, error) in settled.iter().filter(|s| s.1 != "expanded") {
+            let told = ["failed", "expired"];
+            for (id, state, error) in settled.iter().filter(|s| told.contains(&s.1)) {
                 run.warn(format!("notification {id} {state}"), json!({"why": error}));
             }
             Ok(!found.is_empty())
@@ -146,6 +147,9 @@ fn expand(
         let late = now.duration_since(notice.scheduled_at()) > notices::STALE;
         let (state, why) = match notices::expand(notice, book, templates) {
             _ if late => ("expired", Some("more than 24 hours late".to_owned())),
+            Ok(rows) if rows.is_empty() => {
+                ("cancelled", Some("all settings for it are disabled".to_owned()))
+            }
             Ok(rows) => {
                 deliveries.extend(rows);
                 ("expanded", None)

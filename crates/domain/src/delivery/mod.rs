@@ -9,6 +9,7 @@ pub mod notices;
 pub mod outbox;
 pub mod outside;
 pub mod policy;
+pub mod routes;
 pub mod senders;
 mod sending;
 pub mod templates;
