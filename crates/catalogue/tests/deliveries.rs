@@ -166,3 +166,54 @@ async fn a_notification_whose_settings_are_all_disabled_is_sent_to_nobody() {
     assert!(lines[1].starts_with("failed: route: setting "), "{states}");
     assert_eq!(lines[2], "expanded");
 }
+
+/// Rows as an attempt left them that is dead: of high priority, on the wire where said so.
+async fn left_behind(post: &Post, tenant: i64, count: i32, on_wire: bool) {
+    post.mails(tenant, count, 1).await;
+    post.sql(&format!(
+        "UPDATE app.deliveries SET state = 'sending', job_id = 999, token = 1,
+                on_wire_at = CASE WHEN {on_wire} THEN due_at END"
+    ))
+    .await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn what_a_dead_attempt_left_is_judged_before_it_is_free() {
+    let smtp = SmtpStandIn::start(Tls::None).await;
+    let (post, tenant) = world(&smtp, NINE).await;
+    left_behind(&post, tenant, 4, false).await;
+    post.sql(&format!(
+        "UPDATE app.deliveries SET expires_at = '{NINE}' WHERE recipient LIKE 'mail1@%';
+         INSERT INTO app.suppressions SELECT tenant_id, recipient, 'no mailbox', due_at FROM app.deliveries
+          WHERE recipient LIKE 'mail2@%';
+         UPDATE app.deliveries SET expires_at = '{NINE}', on_wire_at = due_at WHERE recipient LIKE 'mail3@%'"
+    ))
+    .await;
+    let planned = post.dry_run("BATCH-406", None, &[]).await;
+    assert_eq!(planned.count("due"), 1);
+    post.run("BATCH-406", None, &[]).await;
+    // the third may have arrived: that is not known, and it is too late to send it again
+    assert_eq!(post.states().await, "expired 1, failed 1, sent 1, uncertain 1");
+    assert_eq!(smtp.mails().len(), 1);
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn an_urgent_letter_that_ends_its_sender_each_time_is_given_up() {
+    let smtp = SmtpStandIn::start(Tls::None).await;
+    let (post, tenant) = world(&smtp, NINE).await;
+    left_behind(&post, tenant, 1, true).await;
+    for expected in ["retry_wait 1", "retry_wait 2", "retry_wait 3", "failed 4"] {
+        // BATCH-406 clears, and leaves later attempts to BATCH-402
+        post.run("BATCH-406", None, &[]).await;
+        let row: String = post
+            .one("SELECT state || ' ' || attempts FROM app.deliveries WHERE source <> 'digest'")
+            .await;
+        assert_eq!(row, expected);
+        post.sql(
+            "UPDATE app.deliveries SET state = 'sending', job_id = 999, token = 1, on_wire_at = due_at
+              WHERE state = 'retry_wait'",
+        )
+        .await;
+    }
+    assert_eq!(smtp.mails().len(), 0);
+}

@@ -4,6 +4,7 @@ use jiff::Timestamp;
 use serde_json::json;
 use yakin_engine::outcome::{Done, Outcome, Stop};
 use yakin_engine::run::TenantRun;
+use yakin_engine::tx::Tx;
 
 use super::outbox::{self, Scope, Totals};
 use super::outside::Outside;
@@ -82,7 +83,7 @@ pub async fn deliver(
 ) -> Result<Delivered, Stop> {
     let (mut wake, mut unusable) = (None, Vec::new());
     for order in orders {
-        run.step(async |tx| outbox::clear(tx, order.channels, run.id(), run.at()).await).await?;
+        run.step(async |tx| order.clear(tx, run).await).await?;
         let scope = order.scope();
         let due = run.read(async |tx| outbox::due_senders(tx, &scope).await).await?;
         for sender in due {
@@ -118,7 +119,9 @@ pub async fn deliver(
 pub async fn plan(run: &TenantRun, orders: &[Order<'_>]) -> Outcome {
     run.write(async |tx| {
         let mut due = 0;
-        for scope in orders.iter().map(Order::scope) {
+        for order in orders {
+            order.clear(tx, run).await?;
+            let scope = order.scope();
             for sender in outbox::due_senders(tx, &scope).await? {
                 due += sender.rows;
                 let ids = outbox::due_rows(tx, &sender, &scope, NAMED).await?;
@@ -135,6 +138,10 @@ pub async fn plan(run: &TenantRun, orders: &[Order<'_>]) -> Outcome {
 }
 
 impl Order<'_> {
+    async fn clear(&self, tx: &mut Tx, run: &TenantRun) -> Result<(), Stop> {
+        outbox::clear(tx, self.channels, self.rules, run.id(), run.at()).await
+    }
+
     pub(super) fn scope(&self) -> Scope<'_> {
         Scope {
             channels: self.channels,

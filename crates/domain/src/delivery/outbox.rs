@@ -7,7 +7,7 @@ use yakin_adapters::Answer;
 use yakin_engine::outcome::Stop;
 use yakin_engine::tx::Tx;
 
-use super::policy::{After, Before};
+use super::policy::{After, Before, Rules, most_retries};
 use super::{Channel, Urgency};
 
 /// A sender with rows that are due.
@@ -79,18 +79,21 @@ impl Scope<'_> {
     }
 }
 
-/// Ends what is not to be sent any more, and frees what dead attempts left.
+/// Ends what is not to be sent any more, and frees what dead attempts left, as often as the rules allow.
 pub async fn clear(
     tx: &mut Tx,
     channels: &[Channel],
+    rules: Rules,
     run: i64,
     now: Timestamp,
 ) -> Result<(), Stop> {
     let words: Vec<_> = channels.iter().map(|c| c.word()).collect();
+    let most: Vec<i32> = channels.iter().map(|c| most_retries(*c, rules)).collect();
     sqlx::query(include_str!("clear.sql"))
         .bind(now.to_sqlx())
         .bind(words)
         .bind(run)
+        .bind(most)
         .execute(tx)
         .await?;
     Ok(())
