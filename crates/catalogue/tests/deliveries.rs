@@ -217,3 +217,23 @@ async fn an_urgent_letter_that_ends_its_sender_each_time_is_given_up() {
     }
     assert_eq!(smtp.mails().len(), 0);
 }
+
+#[tokio::test(flavor = "multi_thread")]
+async fn what_failed_is_told_although_another_sender_cannot_be_used() {
+    let smtp = SmtpStandIn::start(Tls::None).await;
+    let (post, tenant) = world(&smtp, NINE).await;
+    post.mails(tenant, 1, 2).await;
+    smtp.on_rcpt(&format!("mail1@t{tenant}.example"), "550 5.1.1 no such user");
+    // an invoice goes by the operator's relay, the tenant's own mail by a relay that cannot be used
+    post.sql("UPDATE app.deliveries SET source = 'invoice', sender = 'platform'").await;
+    post.integration(tenant, "email", 600, &json!({"url": "nonsense"})).await;
+    post.mails(tenant, 1, 3).await;
+    let seen = post.run("BATCH-406", None, &[]).await;
+    let (state, why) = post.tenant_seen(seen.id, tenant).await;
+    assert_eq!(state, "blocked", "{why:?}");
+    assert_eq!(post.states().await, "failed 1, pending 1");
+    let told: String = post
+        .one("SELECT string_agg(recipient, ' ' ORDER BY recipient) FROM app.deliveries WHERE source = 'digest'")
+        .await;
+    assert_eq!(told, "admin@acme.example operations@yakin.example");
+}

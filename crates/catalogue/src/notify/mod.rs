@@ -41,14 +41,15 @@ async fn tenants_with(
     .await
 }
 
-/// Ends a tenant's piece: what finally failed becomes its digest, what was done its counts.
+/// Ends a tenant's piece: what finally failed becomes its digest, what was done its counts. The digest is committed
+/// first: it is due although a sender could not be used.
 async fn told(run: &TenantRun, outside: &Outside, delivered: &Delivered) -> Outcome {
-    run.write(async |tx| {
+    run.step(async |tx| {
         let failed = digest(tx, outside, run.id(), run.at()).await?;
-        insert(tx, &failed, run.at()).await?;
-        delivered.outcome()
+        insert(tx, &failed, run.at()).await
     })
-    .await
+    .await?;
+    run.write(async |_| delivered.outcome()).await
 }
 
 /// Ends a run: what operators should know, with more than so many percent failed among it.
