@@ -6,7 +6,7 @@ mod common;
 
 use common::Post;
 use serde_json::json;
-use yakin_testkit::stand_in::smtp::{SmtpStandIn, Tls};
+use yakin_testkit::stand_in::smtp::{At, SmtpStandIn, Tls};
 
 /// A world with a relay of the operator's, and a tenant who may use it.
 async fn world(smtp: &SmtpStandIn, begin: &str) -> (Post, i64) {
@@ -58,8 +58,10 @@ async fn what_was_taken_is_recorded_although_the_next_cannot_be_made_ready() {
         .await;
     assert_eq!(held, 0);
     // and once it can, each goes once
-    post.sql("GRANT SELECT ON app.files TO yakin_tenant; UPDATE app.deliveries SET attachments = '{}'")
-        .await;
+    post.sql(
+        "GRANT SELECT ON app.files TO yakin_tenant; UPDATE app.deliveries SET attachments = '{}'",
+    )
+    .await;
     post.set_clock(LATER);
     post.run("BATCH-402", None, &[]).await;
     post.set_clock("2026-11-01T10:10:00+09:00");
@@ -75,9 +77,17 @@ async fn what_a_tenant_enters_as_its_relay_reaches_nothing_of_the_operators() {
     let from = "acme <info@acme.example>";
     let inside = format!("127.0.0.1:{}", smtp.port());
     for (code, credentials, expected) in [
-        ("aaa", json!({"url": format!("file://{}", folder.display()), "from": from}), "is a folder"),
+        (
+            "aaa",
+            json!({"url": format!("file://{}", folder.display()), "from": from}),
+            "is a folder",
+        ),
         ("bbb", json!({"url": format!("smtp+plain://{inside}"), "from": from}), "is without TLS"),
-        ("ccc", json!({"url": format!("smtp://{inside}"), "from": from}), "is not public (loopback)"),
+        (
+            "ccc",
+            json!({"url": format!("smtp://{inside}"), "from": from}),
+            "is not public (loopback)",
+        ),
         (
             "ddd",
             json!({"url": "smtp://mail.example.jp", "from": from, "ca_file": post.folder.join("master.keys")}),
@@ -236,4 +246,119 @@ async fn what_failed_is_told_although_another_sender_cannot_be_used() {
         .one("SELECT string_agg(recipient, ' ' ORDER BY recipient) FROM app.deliveries WHERE source = 'digest'")
         .await;
     assert_eq!(told, "admin@acme.example operations@yakin.example");
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn after_the_time_it_may_wait_a_run_begins_no_letter() {
+    let smtp = SmtpStandIn::start(Tls::None).await;
+    let (post, tenant) = world(&smtp, NINE).await;
+    post.mails(tenant, 3, 2).await;
+    smtp.set_down(true).await;
+    let run = post.run("BATCH-406", None, &[]).await.id;
+    smtp.set_down(false).await;
+    // its attempt of 09:15 comes late: the run ends at 10:00, and a letter may take minutes
+    post.live("2026-11-01T09:56:00+09:00").await;
+    let seen = post.seen(run).await;
+    assert_eq!((seen.outcome(), seen.count("left_due")), ("succeeded", 3));
+    assert_eq!((post.states().await.as_str(), smtp.mails().len()), ("pending 3", 0));
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_long_queue_goes_out_in_turns() {
+    let smtp = SmtpStandIn::start(Tls::None).await;
+    let (post, tenant) = world(&smtp, NINE).await;
+    post.mails(tenant, 120, 2).await;
+    let seen = post.run("BATCH-406", None, &[("batch_size", "1")]).await;
+    assert_eq!((seen.outcome(), seen.count("sent"), smtp.mails().len()), ("succeeded", 120, 120));
+    let turns: String = post
+        .one("SELECT string_agg(outcome, ' ' ORDER BY real_ended) FROM yakin.job_history WHERE kind = 'tenant'")
+        .await;
+    assert_eq!(turns, "later later done");
+}
+
+/// Has this done as soon as a delivery's outcome is recorded, as another node or a person would.
+async fn meanwhile(post: &Post, act: &str) {
+    post.sql(&format!(
+        "CREATE FUNCTION app.meanwhile() RETURNS trigger LANGUAGE plpgsql SECURITY DEFINER AS $$
+         BEGIN {act}; RETURN NULL; END $$;
+         CREATE TRIGGER meanwhile AFTER INSERT ON app.delivery_attempts
+            FOR EACH ROW EXECUTE FUNCTION app.meanwhile()"
+    ))
+    .await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_pause_that_others_make_is_kept_from_the_next_row_taken() {
+    let smtp = SmtpStandIn::start(Tls::None).await;
+    let (post, tenant) = world(&smtp, NINE).await;
+    post.mails(tenant, 3, 2).await;
+    meanwhile(&post, "UPDATE app.relays SET paused_until = '2026-11-01T09:30:00+09:00'").await;
+    let seen = post.run("BATCH-406", None, &[("batch_size", "1")]).await;
+    assert_eq!((seen.outcome(), post.states().await.as_str()), ("open", "pending 2, sent 1"));
+    post.live("2026-11-01T09:30:00+09:00").await;
+    assert_eq!((post.states().await.as_str(), smtp.mails().len()), ("sent 3", 3));
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn who_is_suspended_while_a_run_sends_gets_invoices_and_nothing_else() {
+    let smtp = SmtpStandIn::start(Tls::None).await;
+    let (post, tenant) = world(&smtp, NINE).await;
+    post.mails(tenant, 4, 2).await;
+    post.sql(
+        "UPDATE app.deliveries SET source = 'invoice', sender = 'platform' WHERE recipient LIKE 'mail4@%'",
+    )
+    .await;
+    meanwhile(&post, "UPDATE app.tenants SET status = 'suspended'").await;
+    post.sql("UPDATE app.deliveries SET priority = 1 WHERE recipient LIKE 'mail1@%'").await;
+    post.run("BATCH-406", None, &[("batch_size", "1")]).await;
+    assert_eq!((post.states().await.as_str(), smtp.mails().len()), ("pending 2, sent 2", 2));
+    post.run("BATCH-406", None, &[]).await;
+    assert_eq!((post.states().await.as_str(), smtp.mails().len()), ("cancelled 2, sent 2", 2));
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn failures_in_a_row_are_counted_over_all_who_send() {
+    let smtp = SmtpStandIn::start(Tls::None).await;
+    let (post, tenant) = world(&smtp, NINE).await;
+    post.mails(tenant, 9, 2).await;
+    smtp.on(At::Rcpt, "451 4.3.0 try later");
+    meanwhile(&post, "UPDATE app.relays SET failures_in_row = 4").await;
+    post.run("BATCH-406", None, &[]).await;
+    assert_eq!(post.states().await, "pending 7, retry_wait 2");
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn when_a_relay_is_down_the_next_one_carries_the_mail_at_once() {
+    let (first, second) =
+        (SmtpStandIn::start(Tls::None).await, SmtpStandIn::start(Tls::None).await);
+    let urls = [&first, &second].map(|s| format!("smtp+plain://127.0.0.1:{}", s.port()));
+    let relays = [urls[0].as_str(), urls[1].as_str()];
+    let post = Post::new(NINE, &["BATCH-406"], &relays, &[]).await;
+    let tenant = post.client("acme").await;
+    post.mails(tenant, 3, 2).await;
+    first.set_down(true).await;
+    let seen = post.run("BATCH-406", None, &[]).await;
+    assert_eq!((seen.outcome(), second.mails().len()), ("succeeded", 3));
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn while_a_tenants_own_relay_rests_the_operators_carries_what_it_agreed_to() {
+    let (own, operators) =
+        (SmtpStandIn::start(Tls::None).await, SmtpStandIn::start(Tls::None).await);
+    let url = |s: &SmtpStandIn| format!("smtp+plain://127.0.0.1:{}", s.port());
+    let allow = [format!("127.0.0.1:{}", own.port())];
+    let post = Post::new(NINE, &["BATCH-406"], &[&url(&operators)], &allow).await;
+    let (agreed, shy) = (post.client("agreed").await, post.tenant("shy").await);
+    for tenant in [agreed, shy] {
+        let credentials = json!({"url": url(&own), "from": "acme <info@acme.example>"});
+        post.integration(tenant, "email", 600, &credentials).await;
+        post.mails(tenant, 2, 2).await;
+    }
+    own.set_down(true).await;
+    let seen = post.run("BATCH-406", None, &[]).await;
+    assert_eq!((seen.outcome(), operators.mails().len()), ("open", 2));
+    assert_eq!(post.states().await, "pending 2, sent 2");
+    own.set_down(false).await;
+    post.live("2026-11-01T09:15:00+09:00").await;
+    assert_eq!((post.states().await.as_str(), own.mails().len()), ("sent 4", 2));
 }

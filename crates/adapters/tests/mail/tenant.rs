@@ -69,10 +69,8 @@ fn folders_private_addresses_and_lines_without_tls_are_refused_before_anybody_is
 async fn a_name_is_judged_by_the_address_that_is_connected_to() {
     let smtp = SmtpStandIn::start(Tls::None).await;
     let host = format!("mail.example.jp:{}", smtp.port());
-    let refused = Mailer::of_tenant(
-        relay(&format!("smtp://{host}")),
-        &outgoing(&[], Always("127.0.0.1")),
-    );
+    let refused =
+        Mailer::of_tenant(relay(&format!("smtp://{host}")), &outgoing(&[], Always("127.0.0.1")));
     let Answer::Unreachable { reason } = refused.unwrap().probe().await else {
         panic!("a private address was reached");
     };

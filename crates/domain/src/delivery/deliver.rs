@@ -6,12 +6,12 @@ use yakin_engine::outcome::{Done, Outcome, Stop};
 use yakin_engine::run::TenantRun;
 use yakin_engine::tx::Tx;
 
-use super::outbox::{self, Scope, Totals};
+use super::outbox::{self, DueSender, Scope, Totals};
 use super::outside::Outside;
 use super::policy::Rules;
 use super::senders::{self, Found};
-use super::sending::Sending;
-use super::{Channel, Urgency};
+use super::sending::{Sending, Turn};
+use super::{Channel, Urgency, pace};
 
 /// What a run is to send.
 #[derive(Clone, Debug)]
@@ -69,9 +69,11 @@ impl Delivered {
 /// The instant a run stands for: its start, to the minute. Intervals count from it, so that the run of the same
 /// minute some hours later finds its rows due.
 pub fn slot(run: &TenantRun) -> Timestamp {
-    senders::minute_of(run.now())
+    pace::minute_of(run.now())
 }
 
+/// Ways of one sender that are tried in one attempt.
+const MOST_WAYS: usize = 20;
 /// Rows a dry run names.
 const NAMED: i64 = 1000;
 
@@ -87,20 +89,13 @@ pub async fn deliver(
         let scope = order.scope();
         let due = run.read(async |tx| outbox::due_senders(tx, &scope).await).await?;
         for sender in due {
-            let wait = match senders::find(run, outside, &sender).await? {
-                Found::Ready(way) => {
-                    Sending { run, outside, order, sender, way }.send_all().await?
-                }
-                Found::Rests(until, why) => {
-                    run.warn(format!("rests: {why}"), json!({"until": until, "rows": sender.rows}));
-                    Some(until)
-                }
-                Found::Unusable(why) => {
+            let wait = match serve(run, outside, order, &sender).await? {
+                Ok(wait) => wait.filter(|at| *at <= order.until),
+                Err(why) => {
                     unusable.push(format!("{why} ({} deliveries wait)", sender.rows));
                     None
                 }
             };
-            let wait = wait.filter(|at| *at <= order.until);
             wake = [wake, wait].into_iter().flatten().min();
         }
     }
@@ -113,6 +108,33 @@ pub async fn deliver(
         totals.add(run.read(async |tx| outbox::totals(tx, &scope, run.id()).await).await?);
     }
     Ok(Delivered { totals, unusable })
+}
+
+/// Sends a sender's rows by the first way that is open, and by the next when that one closes. Returns when more can be
+/// sent, or why nothing can.
+async fn serve(
+    run: &TenantRun,
+    outside: &Outside,
+    order: &Order<'_>,
+    sender: &DueSender,
+) -> Result<Result<Option<Timestamp>, String>, Stop> {
+    for _ in 0..MOST_WAYS {
+        match senders::find(run, outside, sender).await? {
+            Found::Ready(way) => {
+                match Sending::new(run, outside, order, sender, way).send_all().await? {
+                    Turn::Over => return Ok(Ok(None)),
+                    Turn::Again(at) => return Ok(Ok(Some(at))),
+                    Turn::Closed => {}
+                }
+            }
+            Found::Rests(until, why) => {
+                run.warn(format!("rests: {why}"), json!({"until": until, "rows": sender.rows}));
+                return Ok(Ok(Some(until)));
+            }
+            Found::Unusable(why) => return Ok(Err(why)),
+        }
+    }
+    Ok(Ok(None))
 }
 
 /// The dry run of [`deliver`]: names what would be sent, and calls nobody.

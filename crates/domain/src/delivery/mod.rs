@@ -8,6 +8,7 @@ pub mod expand;
 pub mod notices;
 pub mod outbox;
 pub mod outside;
+pub mod pace;
 pub mod policy;
 pub mod routes;
 pub mod senders;

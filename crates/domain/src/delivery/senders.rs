@@ -4,7 +4,6 @@
 use std::sync::Arc;
 
 use jiff::Timestamp;
-use jiff_sqlx::ToSqlx;
 use serde::de::DeserializeOwned;
 use yakin_adapters::Answer;
 use yakin_adapters::chat::ChatMessage;
@@ -21,7 +20,7 @@ use yakin_engine::tx::Tx;
 use super::Channel;
 use super::outbox::DueSender;
 use super::outside::Outside;
-use super::policy::{BREAKER, REST, Sender};
+use super::pace::Pace;
 
 /// A client of one outside system.
 #[derive(Clone, Debug)]
@@ -68,13 +67,6 @@ impl Client {
     }
 }
 
-/// Whose pace and pauses count.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub enum Pace {
-    Integration(i64),
-    Relay { name: String, rate_per_minute: i64 },
-}
-
 /// A sender that may be used now.
 #[derive(Clone, Debug)]
 pub struct Way {
@@ -115,7 +107,7 @@ pub async fn find(run: &TenantRun, outside: &Outside, sender: &DueSender) -> Res
     if let Some(id) = sender.integration_id {
         let integrations = run.read(async |tx| integrations(tx, &sender.channel, Some(id)).await);
         return Ok(first_ready(run, outside, integrations.await?)
-            .unwrap_or_else(|| Found::Unusable(format!("integration {id} is gone"))));
+            .unwrap_or_else(|| Found::Unusable(format!("integration {id} is disabled or gone"))));
     }
     if sender.sender == "platform" {
         return relay(run, outside).await;
@@ -130,11 +122,16 @@ pub async fn find(run: &TenantRun, outside: &Outside, sender: &DueSender) -> Res
         })
         .await?;
     match first_ready(run, outside, own) {
-        Some(found) => Ok(found),
         None if agreed => relay(run, outside).await,
         None => Ok(Found::Unusable(
             "the tenant has no mail relay and has not agreed to the operator's".to_owned(),
         )),
+        // while all of its own rest, the operator's carries what it can
+        Some(rests @ Found::Rests(..)) if agreed => Ok(match relay(run, outside).await? {
+            Found::Ready(way) => Found::Ready(way),
+            _ => rests,
+        }),
+        Some(found) => Ok(found),
     }
 }
 
@@ -257,86 +254,4 @@ async fn relay(run: &TenantRun, outside: &Outside) -> Result<Found, Stop> {
         }
     }
     Ok(rests.unwrap_or_else(|| Found::Unusable("no mail relay can be used".to_owned())))
-}
-
-/// How many of `wanted` messages may go in the minute of `now`; they count as sent.
-pub async fn grant(tx: &mut Tx, pace: &Pace, wanted: usize, now: Timestamp) -> Result<usize, Stop> {
-    let wanted = i32::try_from(wanted).unwrap_or(i32::MAX);
-    let minute = minute_of(now).to_sqlx();
-    let granted: Option<i32> = match pace {
-        Pace::Integration(id) => {
-            sqlx::query_scalar(include_str!("grant_integration.sql"))
-                .bind(id)
-                .bind(wanted)
-                .bind(minute)
-                .fetch_optional(tx)
-                .await?
-        }
-        Pace::Relay { name, rate_per_minute } => {
-            sqlx::query_scalar(include_str!("grant_relay.sql"))
-                .bind(name)
-                .bind(wanted)
-                .bind(minute)
-                .bind(i32::try_from(*rate_per_minute).unwrap_or(i32::MAX))
-                .fetch_optional(tx)
-                .await?
-        }
-    };
-    Ok(usize::try_from(granted.unwrap_or(0)).unwrap_or(0))
-}
-
-/// The beginning of the minute after `now`, when a spent rate is full again.
-pub fn next_minute(now: Timestamp) -> Timestamp {
-    minute_of(now) + jiff::SignedDuration::from_mins(1)
-}
-
-pub(super) fn minute_of(now: Timestamp) -> Timestamp {
-    let second = now.as_second();
-    Timestamp::from_second(second - second.rem_euclid(60)).unwrap_or(now)
-}
-
-/// Notes what was learnt about a sender; returns until when it rests now, and how often it has failed in a row.
-pub async fn learn(
-    tx: &mut Tx,
-    way: &Way,
-    learnt: Sender,
-    reason: &str,
-    now: Timestamp,
-) -> Result<(i32, Option<Timestamp>), Stop> {
-    let failures = match learnt {
-        Sender::Works => 0,
-        Sender::Failed => way.failures_in_row + 1,
-        Sender::Rests(_) | Sender::Unchanged => way.failures_in_row,
-    };
-    let until = match learnt {
-        Sender::Rests(until) => Some(until),
-        Sender::Failed if failures >= BREAKER => Some(now + REST),
-        _ => None,
-    };
-    if failures == way.failures_in_row && until.is_none() {
-        return Ok((failures, None));
-    }
-    // after its rest it is tried afresh
-    let kept = if until.is_some() { 0 } else { failures };
-    let change = "failures_in_row = $2, paused_until = coalesce($3, paused_until),
-                  paused_reason = CASE WHEN $3 IS NULL THEN paused_reason ELSE left($4, 500) END";
-    let sql = match way.pace {
-        Pace::Integration(_) => format!(
-            "UPDATE app.integrations SET {change}
-              WHERE tenant_id = yakin.current_tenant() AND integration_id::text = $1"
-        ),
-        Pace::Relay { .. } => format!("UPDATE app.relays SET {change} WHERE name = $1"),
-    };
-    let name = match &way.pace {
-        Pace::Integration(id) => id.to_string(),
-        Pace::Relay { name, .. } => name.clone(),
-    };
-    sqlx::query(sqlx::AssertSqlSafe(sql))
-        .bind(name)
-        .bind(kept)
-        .bind(until.map(|u| u.to_sqlx()))
-        .bind(reason)
-        .execute(tx)
-        .await?;
-    Ok((kept, until))
 }

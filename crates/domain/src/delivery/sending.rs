@@ -2,6 +2,7 @@
 //! outcome is recorded with the mark of the next: at a crash at most one row per attempt is uncertain.
 
 use std::sync::Arc;
+use std::time::{Duration, Instant};
 
 use jiff::Timestamp;
 use serde_json::json;
@@ -14,18 +15,34 @@ use yakin_engine::run::TenantRun;
 use super::deliver::Order;
 use super::outbox::{self, DueSender, Ended, Row};
 use super::outside::Outside;
+use super::pace::Granted;
 use super::policy::judge;
-use super::senders::{self, Client, Way};
-use super::{Channel, policy};
+use super::senders::{Client, Way};
+use super::{Channel, pace, policy};
 use crate::files;
+
+/// How a sender's turn ended.
+pub(super) enum Turn {
+    /// Nothing more is to be sent in this run.
+    Over,
+    /// More can be sent from then on.
+    Again(Timestamp),
+    /// The sender rests or may not be used any more: another may carry its rows.
+    Closed,
+}
+
+/// A turn's length, after which other tenants have theirs: chunks, and real time.
+const TURN_CHUNKS: usize = 50;
+const TURN: Duration = Duration::from_secs(30);
 
 /// One sender's rows, on their way.
 pub(super) struct Sending<'a> {
-    pub run: &'a TenantRun,
-    pub outside: &'a Outside,
-    pub order: &'a Order<'a>,
-    pub sender: DueSender,
-    pub way: Way,
+    run: &'a TenantRun,
+    outside: &'a Outside,
+    order: &'a Order<'a>,
+    sender: &'a DueSender,
+    way: Way,
+    began: Instant,
 }
 
 /// Where the rows go: a mail session stays open from row to row.
@@ -40,61 +57,81 @@ enum Ready {
     Chat(ChatMessage),
 }
 
-impl Sending<'_> {
-    /// Sends until nothing is due, the rate is spent or the sender rests; returns when more can be sent.
-    pub async fn send_all(mut self) -> Result<Option<Timestamp>, Stop> {
-        let mut line = match self.open().await? {
-            Ok(line) => line,
-            Err(until) => return Ok(Some(until)),
-        };
-        loop {
-            let (rows, due) = self.take().await?;
-            if rows.is_empty() {
-                return Ok((due > 0).then(|| senders::next_minute(self.run.at())));
+impl<'a> Sending<'a> {
+    pub fn new(
+        run: &'a TenantRun,
+        outside: &'a Outside,
+        order: &'a Order<'a>,
+        sender: &'a DueSender,
+        way: Way,
+    ) -> Sending<'a> {
+        Sending { run, outside, order, sender, way, began: Instant::now() }
+    }
+
+    /// Sends until nothing is due, the rate or the turn is spent, or the sender rests.
+    pub async fn send_all(mut self) -> Result<Turn, Stop> {
+        let Some(mut line) = self.open().await? else { return Ok(Turn::Closed) };
+        self.began = Instant::now();
+        for _ in 0..TURN_CHUNKS {
+            if self.is_over() {
+                break;
             }
-            if let Some(until) = self.send(&mut line, rows).await? {
-                return Ok(Some(until));
+            let rows = match self.take().await? {
+                Ok(rows) => rows,
+                Err(turn) => return Ok(turn),
+            };
+            if self.send(&mut line, rows).await? {
+                return Ok(Turn::Closed);
             }
         }
+        let now = self.run.at();
+        Ok(if now < self.order.until { Turn::Again(now) } else { Turn::Over })
+    }
+
+    /// Whether no further row is to be begun in this turn.
+    fn is_over(&self) -> bool {
+        self.began.elapsed() >= TURN || self.run.at() >= self.order.until
     }
 
     /// Reaches the sender before any row is touched: a relay that is down costs no attempt.
-    async fn open(&mut self) -> Result<Result<Line, Timestamp>, Stop> {
+    async fn open(&mut self) -> Result<Option<Line>, Stop> {
         let Client::Mail(mailer) = &self.way.client else {
-            return Ok(Ok(Line::Chat(self.way.client.clone())));
+            return Ok(Some(Line::Chat(self.way.client.clone())));
         };
         let answer = match mailer.session().await {
-            Ok(session) => return Ok(Ok(Line::Mail(mailer.clone(), Box::new(session)))),
+            Ok(session) => return Ok(Some(Line::Mail(mailer.clone(), Box::new(session)))),
             Err(answer) => answer,
         };
-        let now = self.run.at();
-        let until = policy::unreached(&answer, now);
+        let until = policy::unreached(&answer, self.run.at());
         let why = format!("{}: {}", answer.word(), answer.reason());
         self.run.warn(format!("the relay was not reached: {why}"), json!({"until": until}));
-        let learnt = policy::Sender::Rests(until);
-        self.run.step(async |tx| senders::learn(tx, &self.way, learnt, &why, now).await).await?;
-        Ok(Err(until))
+        self.learn(policy::Sender::Rests(until), &why).await?;
+        Ok(None)
     }
 
-    /// Takes the next rows, as many as the rate grants; also says how many were due.
-    async fn take(&self) -> Result<(Vec<Row>, usize), Stop> {
+    /// Takes the next rows, as many as the rate grants; without any, how the turn ends.
+    async fn take(&self) -> Result<Result<Vec<Row>, Turn>, Stop> {
         let (scope, limit) = (self.order.scope(), self.order.chunk as i64);
+        let now = self.run.at();
         self.run
             .step(async |tx| {
-                let mut ids = outbox::due_rows(tx, &self.sender, &scope, limit).await?;
-                let due = ids.len();
-                if due == 0 {
-                    return Ok((Vec::new(), 0));
+                let mut ids = outbox::due_rows(tx, self.sender, &scope, limit).await?;
+                if ids.is_empty() {
+                    return Ok(Err(Turn::Over));
                 }
-                ids.truncate(senders::grant(tx, &self.way.pace, due, self.run.at()).await?);
-                Ok((outbox::take(tx, &ids, self.run.token()).await?, due))
+                match pace::grant(tx, &self.way.pace, ids.len(), now).await? {
+                    Granted::Closed => return Ok(Err(Turn::Closed)),
+                    Granted::Rows(0) => return Ok(Err(Turn::Again(pace::next_minute(now)))),
+                    Granted::Rows(rows) => ids.truncate(rows),
+                }
+                Ok(Ok(outbox::take(tx, &ids, self.run.token()).await?))
             })
             .await
     }
 
-    /// Sends the rows taken; returns until when the sender rests, if it does now. Whatever ends it, what is known of
-    /// the last row is recorded and the rows that were not begun are given back.
-    async fn send(&mut self, line: &mut Line, rows: Vec<Row>) -> Result<Option<Timestamp>, Stop> {
+    /// Sends the rows taken; returns whether the sender rests now. Whatever ends it, what is known of the last row is
+    /// recorded and the rows that were not begun are given back.
+    async fn send(&mut self, line: &mut Line, rows: Vec<Row>) -> Result<bool, Stop> {
         let mut last = None;
         let sent = self.send_each(line, rows, &mut last).await;
         let finished = self.finish(last.as_ref()).await;
@@ -112,8 +149,11 @@ impl Sending<'_> {
         line: &mut Line,
         rows: Vec<Row>,
         last: &mut Option<Ended>,
-    ) -> Result<Option<Timestamp>, Stop> {
+    ) -> Result<bool, Stop> {
         for row in rows {
+            if self.is_over() {
+                break;
+            }
             let ready = self.ready(line, &row).await?;
             let wire = ready.is_ok();
             self.turn_to(&row, wire, last.as_ref()).await?;
@@ -126,13 +166,11 @@ impl Sending<'_> {
             // what was refused here says nothing about the sender
             let learnt = if wire { learnt } else { policy::Sender::Unchanged };
             let reason = last.insert(ended).answer.reason().to_owned();
-            let (failures, rests) = self.learn(learnt, &reason).await?;
-            self.way.failures_in_row = failures;
-            if rests.is_some() {
-                return Ok(rests);
+            if self.learn(learnt, &reason).await? {
+                return Ok(true);
             }
         }
-        Ok(None)
+        Ok(false)
     }
 
     /// Records the row before this one, and marks this one right before its request leaves.
@@ -164,18 +202,18 @@ impl Sending<'_> {
             .await
     }
 
-    async fn learn(
-        &self,
-        learnt: policy::Sender,
-        reason: &str,
-    ) -> Result<(i32, Option<Timestamp>), Stop> {
+    /// Notes what was learnt of the sender; returns whether it rests now.
+    async fn learn(&mut self, learnt: policy::Sender, reason: &str) -> Result<bool, Stop> {
         let unchanged = matches!(learnt, policy::Sender::Unchanged)
             || (learnt == policy::Sender::Works && self.way.failures_in_row == 0);
         if unchanged {
-            return Ok((self.way.failures_in_row, None));
+            return Ok(false);
         }
-        let now = self.run.at();
-        self.run.step(async |tx| senders::learn(tx, &self.way, learnt, reason, now).await).await
+        let (now, of) = (self.run.at(), &self.way.pace);
+        let learnt = self.run.step(async |tx| pace::learn(tx, of, learnt, reason, now).await);
+        let (failures, rests) = learnt.await?;
+        self.way.failures_in_row = failures;
+        Ok(rests)
     }
 
     fn judge(&self, row: &Row, answer: Answer) -> (Ended, policy::Sender) {
