@@ -362,3 +362,27 @@ async fn while_a_tenants_own_relay_rests_the_operators_carries_what_it_agreed_to
     post.live("2026-11-01T09:15:00+09:00").await;
     assert_eq!((post.states().await.as_str(), own.mails().len()), ("sent 4", 2));
 }
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_late_firing_stands_for_its_own_minute() {
+    let smtp = SmtpStandIn::start(Tls::None).await;
+    let (post, tenant) = world(&smtp, "2026-11-01T09:44:00+09:00").await;
+    post.settle().await;
+    post.mails(tenant, 2, 2).await;
+    smtp.on(At::Rcpt, "451 4.3.0 try later");
+    post.sql(
+        "UPDATE app.deliveries SET state = 'retry_wait',
+                due_at = CASE WHEN recipient LIKE 'mail1@%' THEN '2026-11-01T09:45:00+09:00'
+                              ELSE '2026-11-01T09:46:00+09:00' END::timestamptz",
+    )
+    .await;
+    // a minute and more late: the next attempt is due at 10:45 and not at 10:46, for which 10:45 would be too early
+    post.live("2026-11-01T09:46:10+09:00").await;
+    let due: Vec<String> = post
+        .one(
+            "SELECT array_agg(state || to_char(due_at AT TIME ZONE 'Asia/Tokyo', ' HH24:MI ') || attempts
+                              ORDER BY delivery_id) FROM app.deliveries",
+        )
+        .await;
+    assert_eq!(due, ["retry_wait 10:45 1", "retry_wait 09:46 0"]);
+}

@@ -66,10 +66,10 @@ impl Delivered {
     }
 }
 
-/// The instant a run stands for: its start, to the minute. Intervals count from it, so that the run of the same
-/// minute some hours later finds its rows due.
+/// The instant a run stands for, to the minute. Intervals count from it, so that the run of the same minute some hours
+/// later finds its rows due, although this one began late.
 pub fn slot(run: &TenantRun) -> Timestamp {
-    pace::minute_of(run.now())
+    pace::minute_of(run.stands_for())
 }
 
 /// Ways of one sender that are tried in one attempt.
