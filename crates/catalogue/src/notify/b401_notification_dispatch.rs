@@ -6,12 +6,13 @@ use serde::Deserialize;
 use serde_json::json;
 use yakin_domain::delivery::deliver::{Delivered, Order, deliver, slot};
 use yakin_domain::delivery::notices::{self, Book, Notice};
+use yakin_domain::delivery::outbox::Selection;
 use yakin_domain::delivery::policy::Rules;
 use yakin_domain::delivery::{Channel, NewDelivery, Outside, Templates, Urgency, insert};
 use yakin_engine::days::midnight;
 use yakin_engine::prelude::*;
 
-use super::{outside, overseen, told};
+use super::{overseen, told};
 
 pub struct NotificationDispatch;
 
@@ -67,7 +68,7 @@ impl Batch for NotificationDispatch {
     }
 
     async fn tenant(run: &TenantRun, p: &Params) -> Outcome {
-        let outside = outside(run.resource())?;
+        let outside = Outside::of(run)?;
         let book = run.read(async |tx| notices::book(tx).await).await?;
         if run.dry_run() {
             return dry_run(run, p, &book, &outside.templates).await;
@@ -95,12 +96,14 @@ fn kinds(p: &Params) -> Option<Vec<String>> {
 
 async fn chat(run: &TenantRun, outside: &Outside) -> Result<Delivered, Stop> {
     let order = Order {
-        channels: &Channel::CHAT,
-        states: &["pending"],
-        urgencies: &Urgency::ALL,
+        which: Selection {
+            channels: &Channel::CHAT,
+            states: &["pending"],
+            urgencies: &Urgency::ALL,
+            slot: slot(run),
+        },
         chunk: 10,
         rules: Rules::default(),
-        slot: slot(run),
         until: run.now() + WAITS,
     };
     deliver(run, outside, &[order]).await

@@ -18,10 +18,6 @@ pub const BATCHES: &[fn() -> Arc<dyn AnyBatch>] = &[
     entry::<b406_email_delivery::EmailDelivery>,
 ];
 
-fn outside(configured: Option<Arc<Outside>>) -> Result<Arc<Outside>, Stop> {
-    configured.ok_or_else(|| Stop::give_up(Cause::Data, "this node has no way to recipients"))
-}
-
 /// The tenants with rows of these channels that are due, or that an attempt was sending.
 async fn tenants_with(
     run: &PlatformRun,

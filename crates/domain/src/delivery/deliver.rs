@@ -6,25 +6,20 @@ use yakin_engine::outcome::{Done, Outcome, Stop};
 use yakin_engine::run::TenantRun;
 use yakin_engine::tx::Tx;
 
-use super::outbox::{self, DueSender, Scope, Totals};
+use super::outbox::{self, DueSender, Selection, Totals};
 use super::outside::Outside;
+use super::pace;
 use super::policy::Rules;
 use super::senders::{self, Found};
 use super::sending::{Sending, Turn};
-use super::{Channel, Urgency, pace};
 
 /// What a run is to send.
 #[derive(Clone, Debug)]
 pub struct Order<'a> {
-    pub channels: &'a [Channel],
-    /// pending for first attempts, retry_wait for later ones.
-    pub states: &'a [&'static str],
-    pub urgencies: &'a [Urgency],
+    pub which: Selection<'a>,
     /// Rows taken at a time.
     pub chunk: usize,
     pub rules: Rules,
-    /// The instant the run stands for, to the minute.
-    pub slot: Timestamp,
     /// It waits for nothing past this.
     pub until: Timestamp,
 }
@@ -86,8 +81,7 @@ pub async fn deliver(
     let (mut wake, mut unusable) = (None, Vec::new());
     for order in orders {
         run.step(async |tx| order.clear(tx, run).await).await?;
-        let scope = order.scope();
-        let due = run.read(async |tx| outbox::due_senders(tx, &scope).await).await?;
+        let due = run.read(async |tx| outbox::due_senders(tx, &order.which).await).await?;
         for sender in due {
             let wait = match serve(run, outside, order, &sender).await? {
                 Ok(wait) => wait.filter(|at| *at <= order.until),
@@ -104,8 +98,7 @@ pub async fn deliver(
     }
     let mut totals = Totals::default();
     for order in orders {
-        let scope = order.scope();
-        totals.add(run.read(async |tx| outbox::totals(tx, &scope, run.id()).await).await?);
+        totals.add(run.read(async |tx| outbox::totals(tx, &order.which, run.id()).await).await?);
     }
     Ok(Delivered { totals, unusable })
 }
@@ -143,10 +136,9 @@ pub async fn plan(run: &TenantRun, orders: &[Order<'_>]) -> Outcome {
         let mut due = 0;
         for order in orders {
             order.clear(tx, run).await?;
-            let scope = order.scope();
-            for sender in outbox::due_senders(tx, &scope).await? {
+            for sender in outbox::due_senders(tx, &order.which).await? {
                 due += sender.rows;
-                let ids = outbox::due_rows(tx, &sender, &scope, NAMED).await?;
+                let ids = outbox::due_rows(tx, &sender, &order.which, NAMED).await?;
                 for row in outbox::take(tx, &ids, run.token()).await? {
                     let (to, subject) = (row.recipient, row.subject);
                     tx.plan(json!({"send": row.channel, "to": to, "subject": subject}));
@@ -161,15 +153,6 @@ pub async fn plan(run: &TenantRun, orders: &[Order<'_>]) -> Outcome {
 
 impl Order<'_> {
     async fn clear(&self, tx: &mut Tx, run: &TenantRun) -> Result<(), Stop> {
-        outbox::clear(tx, self.channels, self.rules, run.id(), run.at()).await
-    }
-
-    pub(super) fn scope(&self) -> Scope<'_> {
-        Scope {
-            channels: self.channels,
-            states: self.states,
-            urgencies: self.urgencies,
-            slot: self.slot,
-        }
+        outbox::clear(tx, self.which.channels, self.rules, run.id(), run.at()).await
     }
 }

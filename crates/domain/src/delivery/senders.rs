@@ -19,7 +19,7 @@ use yakin_engine::tx::Tx;
 
 use super::Channel;
 use super::outbox::DueSender;
-use super::outside::Outside;
+use super::outside::{Outside, PlatformRelay};
 use super::pace::Pace;
 
 /// A client of one outside system.
@@ -85,16 +85,23 @@ pub enum Found {
     Unusable(String),
 }
 
+/// How a sender stands, whoever's it is.
+#[derive(sqlx::FromRow)]
+struct Standing {
+    name: String,
+    failures_in_row: i32,
+    paused_until: Option<jiff_sqlx::Timestamp>,
+    paused_reason: Option<String>,
+}
+
 #[derive(sqlx::FromRow)]
 struct Integration {
     integration_id: i64,
     channel: String,
-    name: String,
     credentials: Vec<u8>,
     key_id: String,
-    failures_in_row: i32,
-    paused_until: Option<jiff_sqlx::Timestamp>,
-    paused_reason: Option<String>,
+    #[sqlx(flatten)]
+    standing: Standing,
 }
 
 /// The seal's context: credentials copied to another tenant's or integration's row do not open.
@@ -106,7 +113,7 @@ pub fn context(tenant: i64, integration: i64) -> String {
 pub async fn find(run: &TenantRun, outside: &Outside, sender: &DueSender) -> Result<Found, Stop> {
     if let Some(id) = sender.integration_id {
         let integrations = run.read(async |tx| integrations(tx, &sender.channel, Some(id)).await);
-        return Ok(first_ready(run, outside, integrations.await?)
+        return Ok(first_integration(run, outside, &integrations.await?)
             .unwrap_or_else(|| Found::Unusable(format!("integration {id} is disabled or gone"))));
     }
     if sender.sender == "platform" {
@@ -121,7 +128,7 @@ pub async fn find(run: &TenantRun, outside: &Outside, sender: &DueSender) -> Res
             Ok((own, agreed))
         })
         .await?;
-    match first_ready(run, outside, own) {
+    match first_integration(run, outside, &own) {
         None if agreed => relay(run, outside).await,
         None => Ok(Found::Unusable(
             "the tenant has no mail relay and has not agreed to the operator's".to_owned(),
@@ -153,32 +160,44 @@ async fn integrations(
     .await?)
 }
 
-/// The first that can be used now; else the first that rests; else why the last cannot be used.
-fn first_ready(run: &TenantRun, outside: &Outside, of: Vec<Integration>) -> Option<Found> {
+/// The first that can be used now; else the one whose rest ends first; else why the last cannot be used.
+fn choose<T>(
+    now: Timestamp,
+    of: &[T],
+    standing: impl Fn(&T) -> (&'static str, &Standing),
+    way: impl Fn(&T) -> Result<(Client, Pace), String>,
+) -> Option<Found> {
     let mut best: Option<Found> = None;
-    for integration in of {
-        let found = match integration.paused_until.map(|p| p.to_jiff()) {
-            Some(until) if until > run.at() => {
-                let why = integration.paused_reason.unwrap_or_default();
-                Found::Rests(until, format!("{}: {why}", integration.name))
+    for candidate in of {
+        let (kind, standing) = standing(candidate);
+        let name = &standing.name;
+        let found = match standing.paused_until.map(|p| p.to_jiff()) {
+            Some(until) if until > now => {
+                let why = standing.paused_reason.as_deref().unwrap_or_default();
+                Found::Rests(until, format!("{kind} {name}: {why}"))
             }
-            _ => match client(run, outside, &integration) {
-                Ok(client) => {
-                    return Some(Found::Ready(Way {
-                        client,
-                        pace: Pace::Integration(integration.integration_id),
-                        failures_in_row: integration.failures_in_row,
-                    }));
+            _ => match way(candidate) {
+                Ok((client, pace)) => {
+                    let failures_in_row = standing.failures_in_row;
+                    return Some(Found::Ready(Way { client, pace, failures_in_row }));
                 }
-                Err(why) => Found::Unusable(format!("integration {}: {why}", integration.name)),
+                Err(why) => Found::Unusable(format!("{kind} {name}: {why}")),
             },
         };
-        best = match best {
-            Some(rests @ Found::Rests(..)) => Some(rests),
-            _ => Some(found),
+        best = match (best, found) {
+            (Some(Found::Rests(first, why)), Found::Rests(until, _)) if first <= until => {
+                Some(Found::Rests(first, why))
+            }
+            (Some(rests @ Found::Rests(..)), Found::Unusable(_)) => Some(rests),
+            (_, found) => Some(found),
         };
     }
     best
+}
+
+fn first_integration(run: &TenantRun, outside: &Outside, of: &[Integration]) -> Option<Found> {
+    let way = |i: &Integration| Ok((client(run, outside, i)?, Pace::Integration(i.integration_id)));
+    choose(run.at(), of, |i| ("integration", &i.standing), way)
 }
 
 fn client(run: &TenantRun, outside: &Outside, of: &Integration) -> Result<Client, String> {
@@ -215,8 +234,7 @@ async fn relay(run: &TenantRun, outside: &Outside) -> Result<Found, Stop> {
         return Ok(Found::Unusable("no mail relay is configured ([[mail]])".to_owned()));
     }
     let names: Vec<String> = outside.relays.iter().map(|r| r.name.clone()).collect();
-    type Resting = (String, i32, Option<jiff_sqlx::Timestamp>, Option<String>);
-    let known: Vec<Resting> = run
+    let known: Vec<Standing> = run
         .step(async |tx| {
             sqlx::query(
                 "INSERT INTO app.relays (name) SELECT unnest($1::text[]) ON CONFLICT DO NOTHING",
@@ -226,32 +244,23 @@ async fn relay(run: &TenantRun, outside: &Outside) -> Result<Found, Stop> {
             .await?;
             Ok(sqlx::query_as(
                 "SELECT name, failures_in_row, paused_until, paused_reason FROM app.relays
-                  WHERE name = ANY ($1) ORDER BY name LIMIT 100",
+                  WHERE name = ANY ($1) ORDER BY array_position($1, name) LIMIT 100",
             )
             .bind(&names)
             .fetch_all(&mut *tx)
             .await?)
         })
         .await?;
-    let mut rests = None;
-    for relay in &outside.relays {
-        let Some((_, failures, until, why)) = known.iter().find(|k| k.0 == relay.name) else {
-            continue;
-        };
-        match until.map(|u| u.to_jiff()) {
-            Some(until) if until > run.at() => {
-                let why = format!("relay {}: {}", relay.name, why.as_deref().unwrap_or_default());
-                rests = rests.or(Some(Found::Rests(until, why)));
-            }
-            _ => {
-                let pace = Pace::Relay {
-                    name: relay.name.clone(),
-                    rate_per_minute: relay.rate_per_minute,
-                };
-                let client = Client::Mail(relay.mailer.clone());
-                return Ok(Found::Ready(Way { client, pace, failures_in_row: *failures }));
-            }
-        }
-    }
-    Ok(rests.unwrap_or_else(|| Found::Unusable("no mail relay can be used".to_owned())))
+    let configured = |standing: Standing| {
+        let relay = outside.relays.iter().find(|r| r.name == standing.name)?;
+        Some((standing, relay))
+    };
+    let relays: Vec<(Standing, &PlatformRelay)> =
+        known.into_iter().filter_map(configured).collect();
+    let way = |(_, relay): &(Standing, &PlatformRelay)| {
+        let (name, rate_per_minute) = (relay.name.clone(), relay.rate_per_minute);
+        Ok((Client::Mail(relay.mailer.clone()), Pace::Relay { name, rate_per_minute }))
+    };
+    let found = choose(run.at(), &relays, |(standing, _)| ("relay", standing), way);
+    Ok(found.unwrap_or_else(|| Found::Unusable("no mail relay can be used".to_owned())))
 }

@@ -111,11 +111,11 @@ impl<'a> Sending<'a> {
 
     /// Takes the next rows, as many as the rate grants; without any, how the turn ends.
     async fn take(&self) -> Result<Result<Vec<Row>, Turn>, Stop> {
-        let (scope, limit) = (self.order.scope(), self.order.chunk as i64);
+        let (which, limit) = (&self.order.which, self.order.chunk as i64);
         let now = self.run.at();
         self.run
             .step(async |tx| {
-                let mut ids = outbox::due_rows(tx, self.sender, &scope, limit).await?;
+                let mut ids = outbox::due_rows(tx, self.sender, which, limit).await?;
                 if ids.is_empty() {
                     return Ok(Err(Turn::Over));
                 }
@@ -220,7 +220,7 @@ impl<'a> Sending<'a> {
         let at = self.run.at();
         let channel = Channel::of(&row.channel).unwrap_or(Channel::Webhook);
         let before = row.before(channel);
-        let (after, learnt) = judge(before, &answer, self.order.rules, self.order.slot, at);
+        let (after, learnt) = judge(before, &answer, self.order.rules, self.order.which.slot, at);
         let suppress = channel == Channel::Email && suppresses(&answer);
         (Ended { id: row.delivery_id, answer, after, suppress, at }, learnt)
     }
