@@ -185,9 +185,9 @@ async fn a_message_is_one_senders_at_a_time_and_who_comes_too_late_marks_nothing
     world
         .sql(
             "INSERT INTO yakin.alerts (rule, subject, severity, message, opened_at, reminded_at)
-             SELECT name, 's', 'high', 'm', '2026-11-01', '2026-11-01' FROM yakin.alert_rules ORDER BY name LIMIT 1;
+             SELECT name, 's', 'high', 'm', '2026-10-31', '2026-10-31' FROM yakin.alert_rules ORDER BY name LIMIT 1;
              INSERT INTO yakin.alert_messages (alert_id, what, route, severity, subject, message, created_at, due_at)
-             SELECT id, 'opened', route, 'high', 's', 'm', '2026-11-01', '2026-11-01'
+             SELECT id, 'opened', route, 'high', 's', 'm', '2026-10-31', '2026-10-31'
                FROM yakin.alerts CROSS JOIN unnest(ARRAY['ops', 'other']) AS route",
         )
         .await;
