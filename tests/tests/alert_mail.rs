@@ -86,3 +86,28 @@ async fn an_alert_whose_relay_is_down_is_mailed_when_it_is_up_again() {
     assert_eq!(node.stderr(), "");
     assert_eq!(subjects(&relay), ["[Yakin] high opened: dead_letter loud"]);
 }
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_route_that_hangs_holds_up_no_other() {
+    let site = Site::new().await;
+    // takes calls and never answers
+    let hanging = std::net::TcpListener::bind("127.0.0.1:0").expect("a port");
+    let host = hanging.local_addr().expect("address");
+    let credentials = site.dir.join("hook.json");
+    let text = format!(
+        "{{\"url\": \"http://{host}/hook\", \"key\": \"0123456789abcdef0123456789abcdef\"}}"
+    );
+    std::fs::write(&credentials, text).expect("credentials");
+    let hook = format!(
+        "[[alerts]]\nname = \"a-hook\"\nchannel = \"webhook\"\nfrom_severity = \"high\"\n\
+         credentials_file = {credentials:?}\n{ROUTE}[outgoing]\nallow_alerts = [\"{host}\"]\n"
+    );
+    let relay = relay_of(&site, &hook).await;
+    let mut node = site.serve().await;
+    die(&site, 1, "BATCH-406", "loud").await;
+    comes_to(&site, "alert_messages WHERE route = 'a-hook' AND real_taken IS NOT NULL", 1).await;
+    until("the mail is there", 20, async || subjects(&relay).len() == 1).await;
+    let waits = "alert_messages WHERE route = 'a-hook' AND state = 'pending' AND error IS NULL";
+    comes_to(&site, waits, 1).await;
+    assert_eq!(node.terminate(30).await.code(), Some(0));
+}

@@ -9,14 +9,16 @@ mod line;
 mod office;
 mod relay;
 mod session;
+mod tenant;
 mod tls;
 mod verdict;
 mod wire;
 
-pub use compose::{Attachment, Letter, Mail};
+pub use compose::{Attachment, Letter, MOST_ATTACHMENTS, Mail};
 pub use office::Mailer;
 pub use relay::{Dkim, Limits, Relay};
 pub use session::Session;
+pub use tenant::TenantRelay;
 pub use verdict::suppresses;
 
 /// Why a relay or a mail is refused before anything is sent. Names what is wrong, never a secret.

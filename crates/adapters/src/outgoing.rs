@@ -4,6 +4,7 @@
 
 pub mod address;
 mod folder;
+mod gate;
 mod lookup;
 mod post;
 mod reply;
@@ -19,6 +20,7 @@ use jiff::Timestamp;
 use reqwest::header::{CONTENT_TYPE, HeaderValue};
 use reqwest::{Body, Certificate, Client, RequestBuilder};
 
+pub use gate::{Gate, Passage};
 pub use lookup::{Found, Lookup, SystemLookup};
 pub use post::{Call, Post};
 pub use reply::{MAX_REPLY_BYTES, MAX_RETRY_AFTER, Reply, retry_after_of};
@@ -86,7 +88,7 @@ pub enum Failed {
 pub struct Outgoing(Way);
 
 enum Way {
-    Network { allow: AllowList, guarded: Client, open: Client },
+    Network { gate: Gate, guarded: Client, open: Client },
     Folder(Folder),
 }
 
@@ -105,11 +107,20 @@ impl Outgoing {
         if connect >= whole {
             return Err(OutgoingError::Timeouts { connect, whole });
         }
+        let allow = Arc::new(AllowList::parse(&settings.allow)?);
         Ok(Outgoing(Way::Network {
-            allow: AllowList::parse(&settings.allow)?,
             guarded: client(settings, Guard { lookup: lookup.clone(), open: false })?,
-            open: client(settings, Guard { lookup, open: true })?,
+            open: client(settings, Guard { lookup: lookup.clone(), open: true })?,
+            gate: Gate { allow, lookup },
         }))
+    }
+
+    /// How connections that are not HTTP go out: through the same gate, or into the same folder.
+    pub fn passage(&self) -> Passage {
+        match &self.0 {
+            Way::Network { gate, .. } => Passage::Gate(gate.clone()),
+            Way::Folder(folder) => Passage::Folder(folder.path().to_owned()),
+        }
     }
 
     /// Calls nobody: each message becomes a file of this folder, and is answered as the vendor
@@ -120,11 +131,11 @@ impl Outgoing {
 
     /// Makes the call once. `now` is the present by which dates of replies are read.
     pub async fn send(&self, post: Post, now: Timestamp) -> Result<Reply, Failed> {
-        let (allow, guarded, open) = match &self.0 {
+        let (gate, guarded, open) = match &self.0 {
             Way::Folder(folder) => return folder.keep(post, now).await,
-            Way::Network { allow, guarded, open } => (allow, guarded, open),
+            Way::Network { gate, guarded, open } => (gate, guarded, open),
         };
-        let checked = rules::check(allow, post.url.reveal())?;
+        let checked = rules::check(&gate.allow, post.url.reveal())?;
         if post.body.len() > MAX_REQUEST_BYTES {
             return Err(Failed::Refused(format!(
                 "{}: a request of {} bytes is refused, at most {MAX_REQUEST_BYTES}",

@@ -156,7 +156,8 @@ async fn a_relay_that_is_down_for_a_while_costs_no_attempt() {
 async fn a_refused_login_stops_the_relay_and_is_reported() {
     let smtp = SmtpStandIn::start(Tls::None).await;
     smtp.require_login("yakin", "right", "PLAIN LOGIN");
-    let post = Post::new(NINE, &["BATCH-406"], &[], &[]).await;
+    let allow = [format!("127.0.0.1:{}", smtp.port())];
+    let post = Post::new(NINE, &["BATCH-406"], &[], &allow).await;
     let tenant = post.client("acme").await;
     let credentials = serde_json::json!({"url": plain(&smtp), "user": "yakin", "password": "wrong-word",
                                          "from": "acme <info@acme.example>"});

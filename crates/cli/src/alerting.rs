@@ -5,6 +5,7 @@ use std::time::Duration;
 
 use anyhow::Context;
 use jiff::Timestamp;
+use tokio::task::JoinSet;
 use tokio_util::sync::CancellationToken;
 use yakin_adapters::Answer;
 use yakin_adapters::chat::ChatMessage;
@@ -13,85 +14,111 @@ use yakin_adapters::outgoing::Outgoing;
 use yakin_domain::delivery::Channel;
 use yakin_domain::delivery::senders::Client;
 use yakin_engine::engine::Engine;
-use yakin_engine::record::alert_messages::{Message, mark, take};
+use yakin_engine::record::alert_messages::{Message, UNDER_WAY, mark, take};
 
 use crate::config::{AlertRoute, Config, ConfigError};
 
-/// Messages taken at a time.
-const TAKEN: i64 = 20;
+/// How often a route looks for messages.
+const LOOK_EVERY: Duration = Duration::from_secs(5);
+/// What is under way when the node is told to stop gets so long.
+const GRACE: Duration = Duration::from_secs(10);
 
 /// The routes of this node, ready to be used.
-pub struct Teller {
-    routes: Vec<(AlertRoute, Client)>,
-    outgoing: Outgoing,
+pub struct Teller(Vec<Line>);
+
+/// A route and what it sends by. Each goes by itself: a slow one holds up no other.
+struct Line {
+    route: AlertRoute,
+    client: Client,
+    outgoing: Arc<Outgoing>,
 }
 
 impl Teller {
     /// The configured routes; a route that cannot work is a configuration error that names it.
     pub fn new(config: &Config) -> Result<Teller, ConfigError> {
-        let outgoing = crate::outside::outgoing(config)?;
-        let mut routes = Vec::new();
-        for route in &config.alerts {
+        if config.alerts.is_empty() {
+            return Ok(Teller(Vec::new()));
+        }
+        let outgoing = Arc::new(crate::outside::outgoing_of_alerts(config)?);
+        let line = |route: &AlertRoute| {
             let client = client(route, config)
                 .map_err(|e| ConfigError(format!("[[alerts]] {}: {e:#}", route.name)))?;
-            routes.push((route.clone(), client));
-        }
-        Ok(Teller { routes, outgoing })
+            Ok(Line { route: route.clone(), client, outgoing: outgoing.clone() })
+        };
+        config.alerts.iter().map(line).collect::<Result<_, _>>().map(Teller)
     }
 
-    /// Sends what is due until told to stop; looks every five seconds.
+    /// Sends what is due on every route until told to stop.
     pub async fn tell(self, engine: Arc<Engine>, stop: CancellationToken) {
-        if self.routes.is_empty() {
-            return;
+        let mut telling = JoinSet::new();
+        for line in self.0 {
+            let (engine, stop) = (engine.clone(), stop.clone());
+            telling.spawn(async move {
+                let late = async {
+                    stop.cancelled().await;
+                    tokio::time::sleep(GRACE).await;
+                };
+                tokio::select! {
+                    () = line.tell(&engine, &stop) => {}
+                    () = late => {}
+                }
+            });
         }
+        while let Some(ended) = telling.join_next().await {
+            if let Err(error) = ended {
+                tracing::error!(%error, "a route of alerts ended by itself");
+            }
+        }
+    }
+}
+
+impl Line {
+    async fn tell(&self, engine: &Engine, stop: &CancellationToken) {
         while !stop.is_cancelled() {
-            if let Err(error) = self.tell_due(&engine).await {
-                tracing::warn!(%error, "alerts could not be sent; tried again");
+            match self.tell_next(engine).await {
+                Ok(true) => continue,
+                Ok(false) => {}
+                Err(error) => tracing::warn!(
+                    route = self.route.name,
+                    %error,
+                    "alerts could not be sent; tried again"
+                ),
             }
             tokio::select! {
-                () = tokio::time::sleep(Duration::from_secs(5)) => {}
+                () = tokio::time::sleep(LOOK_EVERY) => {}
                 () = stop.cancelled() => {}
             }
         }
     }
 
-    /// Sends what is due now; returns how many messages were taken.
-    pub async fn tell_due(&self, engine: &Engine) -> Result<usize, sqlx::Error> {
-        let names: Vec<String> = self.routes.iter().map(|(r, _)| r.name.clone()).collect();
+    /// Sends the next message that is due; returns whether there was one.
+    async fn tell_next(&self, engine: &Engine) -> Result<bool, sqlx::Error> {
         let now = engine.clock.now();
-        let messages = take(&engine.pool, &names, TAKEN, now).await?;
-        for message in &messages {
-            let Some((route, client)) = self.routes.iter().find(|(r, _)| r.name == message.route)
-            else {
-                continue;
-            };
-            let answer = self.send(route, client, message, now).await;
-            let error = match &answer {
-                Answer::Sent { .. } => None,
-                other => Some(format!("{}: {}", other.word(), other.reason())),
-            };
-            if let Some(error) = &error {
-                let (route, alert) = (&route.name, message.alert_id);
-                tracing::warn!(route, alert, error, "an alert was not delivered");
-            }
-            mark(&engine.pool, message, error.as_deref(), now).await?;
+        let Some(message) = take(&engine.pool, &self.route.name, now).await? else {
+            return Ok(false);
+        };
+        let error = match tokio::time::timeout(UNDER_WAY, self.send(&message, now)).await {
+            Ok(Answer::Sent { .. }) => None,
+            Ok(other) => Some(format!("{}: {}", other.word(), other.reason())),
+            Err(_) => Some(format!("no answer in {} seconds", UNDER_WAY.as_secs())),
+        };
+        let (route, alert) = (&self.route.name, message.alert_id);
+        if let Some(error) = &error {
+            tracing::warn!(route, alert, error, "an alert was not delivered");
         }
-        Ok(messages.len())
+        if !mark(&engine.pool, &message, error.as_deref(), engine.clock.now()).await? {
+            tracing::warn!(route, alert, "an alert was taken over by another node meanwhile");
+        }
+        Ok(true)
     }
 
-    async fn send(
-        &self,
-        route: &AlertRoute,
-        client: &Client,
-        message: &Message,
-        now: Timestamp,
-    ) -> Answer {
+    async fn send(&self, message: &Message, now: Timestamp) -> Answer {
         let (title, text) = (title(message), text(message));
-        match client {
+        match &self.client {
             Client::Mail(mailer) => {
                 let mail = Mail {
                     message_id: format!("yakin.alert.{}", message.id),
-                    to: route.to.clone(),
+                    to: self.route.to.clone(),
                     subject: title,
                     text,
                     html: None,
@@ -108,7 +135,7 @@ impl Teller {
                     text,
                     link: None,
                 };
-                chat_client.post(&self.outgoing, &route.to, &chat, now).await
+                chat_client.post(&self.outgoing, &self.route.to, &chat, now).await
             }
         }
     }

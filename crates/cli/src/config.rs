@@ -57,8 +57,10 @@ fn usual_rate() -> i64 {
 #[derive(Clone, Debug, Default, Deserialize)]
 #[serde(deny_unknown_fields, default)]
 pub struct Outgoing {
-    /// Hosts, or host:port, that may be private and without TLS.
+    /// Hosts, or host:port, that may be private and without TLS, for whatever a tenant enters.
     pub allow: Vec<String>,
+    /// The same for `[[alerts]]` alone.
+    pub allow_alerts: Vec<String>,
     /// Calls nobody: each call becomes a file in this folder (demos, staging).
     pub folder: Option<PathBuf>,
 }

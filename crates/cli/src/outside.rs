@@ -75,16 +75,45 @@ pub fn outside(place: &Place) -> Result<Outside, ConfigError> {
     Ok(outside)
 }
 
-/// Guarded HTTP, or the folder that stands for it.
+/// Guarded HTTP, or the folder that stands for it, for what tenants ask to be called.
 pub fn outgoing(config: &Config) -> Result<Outgoing, ConfigError> {
+    way_out(config, config.outgoing.allow.clone())
+}
+
+/// The same for the operator's own alerts: hosts that no tenant may reach can be opened to them.
+pub fn outgoing_of_alerts(config: &Config) -> Result<Outgoing, ConfigError> {
+    let open = &config.outgoing;
+    way_out(config, open.allow.iter().chain(&open.allow_alerts).cloned().collect())
+}
+
+fn way_out(config: &Config, allow: Vec<String>) -> Result<Outgoing, ConfigError> {
     if let Some(folder) = &config.outgoing.folder {
         return Ok(Outgoing::folder(folder.clone()));
     }
-    let settings =
-        OutgoingSettings { allow: config.outgoing.allow.clone(), ..OutgoingSettings::default() };
-    Outgoing::new(&settings).map_err(wrong)
+    Outgoing::new(&OutgoingSettings { allow, ..OutgoingSettings::default() }).map_err(wrong)
 }
 
 fn wrong(error: impl std::fmt::Display) -> ConfigError {
     ConfigError(error.to_string())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use yakin_adapters::outgoing::Passage;
+
+    #[test]
+    fn what_is_opened_to_alerts_is_not_open_to_tenants() {
+        let mut config = Config::default();
+        config.outgoing.allow = vec!["hooks.intra.example:8443".to_owned()];
+        config.outgoing.allow_alerts = vec!["chat.intra.example".to_owned()];
+        let opens = |outgoing: Outgoing, host: &str| match outgoing.passage() {
+            Passage::Gate(gate) => gate.allows(host, 8443),
+            Passage::Folder(_) => false,
+        };
+        for (host, to_tenants) in [("hooks.intra.example", true), ("chat.intra.example", false)] {
+            assert_eq!(opens(outgoing(&config).unwrap(), host), to_tenants, "{host}");
+            assert!(opens(outgoing_of_alerts(&config).unwrap(), host), "{host}");
+        }
+    }
 }

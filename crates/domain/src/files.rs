@@ -4,16 +4,13 @@
 use jiff::Timestamp;
 use jiff_sqlx::ToSqlx;
 use yakin_adapters::Answer;
-use yakin_adapters::mail::Attachment;
+use yakin_adapters::mail::{Attachment, MOST_ATTACHMENTS};
 use yakin_adapters::storage::{Storage, StorageError, Stored};
 use yakin_engine::outcome::{Cause, Stop};
 use yakin_engine::run::TenantRun;
 use yakin_engine::tx::Tx;
 
 use crate::delivery::Outside;
-
-/// The largest file that goes with a mail, in bytes.
-pub const LARGEST_ATTACHMENT: usize = 10 * 1024 * 1024;
 
 /// A storage that failed, in the words of work: what may heal is tried again.
 pub fn stop(error: StorageError) -> Stop {
@@ -56,46 +53,84 @@ pub async fn record(
     .await?)
 }
 
-/// A file of the tenant as an attachment. What can never be sent is the answer; a storage that fails is a stop.
-pub async fn attachment(
+/// A file of the tenant, as its row has it.
+#[derive(sqlx::FromRow)]
+struct FileRow {
+    file_id: i64,
+    key: String,
+    file_type: String,
+    size_bytes: i64,
+}
+
+/// Files of the tenant as attachments, in this order, of at most so many bytes together. Their number and sizes are
+/// judged before any is read. What can never be sent is the answer; a storage that fails is a stop.
+pub async fn attachments(
     run: &TenantRun,
     outside: &Outside,
-    id: i64,
-) -> Result<Result<Attachment, Answer>, Stop> {
-    let refused = |reason: String| Ok(Err(Answer::Permanent { reason }));
-    let found: Option<(String, String, i64)> = run
+    ids: &[i64],
+    most_bytes: usize,
+) -> Result<Result<Vec<Attachment>, Answer>, Stop> {
+    if ids.is_empty() {
+        return Ok(Ok(Vec::new()));
+    }
+    if ids.len() > MOST_ATTACHMENTS {
+        let found = ids.len();
+        return refused(format!("{found} attachments; at most {MOST_ATTACHMENTS}"));
+    }
+    let rows: Vec<FileRow> = run
         .read(async |tx| {
-            Ok(sqlx::query_as(
-                "SELECT key, file_type, size_bytes FROM app.files
-                  WHERE tenant_id = yakin.current_tenant() AND file_id = $1 AND deleted_at IS NULL",
-            )
-            .bind(id)
-            .fetch_optional(tx)
-            .await?)
+            Ok(sqlx::query_as(include_str!("files_attached.sql")).bind(ids).fetch_all(tx).await?)
         })
         .await?;
-    let Some((key, file_type, size)) = found else {
+    if let Some(id) = ids.iter().find(|id| !rows.iter().any(|r| r.file_id == **id)) {
         return refused(format!("attachment {id} is no file of this tenant"));
-    };
-    if size > LARGEST_ATTACHMENT as i64 {
-        return refused(format!("attachment {key} has {size} bytes; at most {LARGEST_ATTACHMENT}"));
+    }
+    let bytes: u64 = rows.iter().map(|r| r.size_bytes.unsigned_abs()).sum();
+    if bytes > most_bytes as u64 {
+        return refused(format!("attachments of {bytes} bytes; at most {most_bytes}"));
     }
     let Some(storage) = &outside.storage else {
-        return Err(Stop::blocked(
-            "no storage is configured ([storage]): attachments cannot be read",
-        ));
+        let why = "no storage is configured ([storage]): attachments cannot be read";
+        return Err(Stop::blocked(why));
     };
-    match storage.get(&key, LARGEST_ATTACHMENT as u64).await {
+    let (mut attachments, mut left) = (Vec::new(), most_bytes);
+    for row in rows {
+        match read(storage, row, left).await? {
+            Ok(attachment) => {
+                left = left.saturating_sub(attachment.bytes.len());
+                attachments.push(attachment);
+            }
+            Err(answer) => return Ok(Err(answer)),
+        }
+    }
+    Ok(Ok(attachments))
+}
+
+/// Reads one of at most so many bytes, whatever its row says.
+async fn read(
+    storage: &Storage,
+    row: FileRow,
+    most_bytes: usize,
+) -> Result<Result<Attachment, Answer>, Stop> {
+    match storage.get(&row.key, most_bytes as u64).await {
         Ok(bytes) => {
-            let name = key.rsplit('/').next().unwrap_or(&key).to_owned();
-            let content_type = content_type(&file_type).to_owned();
+            let name = row.key.rsplit('/').next().unwrap_or(&row.key).to_owned();
+            let content_type = content_type(&row.file_type).to_owned();
             Ok(Ok(Attachment { name, content_type, bytes }))
         }
-        Err(StorageError::Missing { .. }) => {
-            refused(format!("attachment {key} is not in the storage"))
-        }
+        Err(error) if is_of_the_file(&error) => refused(format!("attachment {}: {error}", row.key)),
         Err(error) => Err(stop(error)),
     }
+}
+
+/// Whether the file is to blame and not the storage: another file could be read.
+fn is_of_the_file(error: &StorageError) -> bool {
+    use StorageError::{Corrupt, Missing, Refused, TooLarge};
+    matches!(error, Missing { .. } | Refused { .. } | TooLarge { .. } | Corrupt { .. })
+}
+
+fn refused<T>(reason: String) -> Result<Result<T, Answer>, Stop> {
+    Ok(Err(Answer::Permanent { reason }))
 }
 
 /// The media type of a kind of file.

@@ -37,6 +37,8 @@ pub struct RunFacts {
     pub dry_run: bool,
     /// The run's "now": schedule time, fixed once at its start.
     pub now: Timestamp,
+    /// The instant its firing was planned for; none where a person started it.
+    pub planned_at: Option<Timestamp>,
     pub only_tenants: Option<Vec<i64>>,
     pub deadline: Option<Timestamp>,
     /// An operator released the run's blocked tenants, on the record.
@@ -98,6 +100,11 @@ impl Attempt {
     /// The run's "now": schedule time, fixed once at its start.
     pub fn now(&self) -> Timestamp {
         self.facts.now
+    }
+
+    /// The instant the run stands for: that of its firing, however late it began; else its "now".
+    pub fn stands_for(&self) -> Timestamp {
+        self.facts.planned_at.map_or(self.facts.now, |planned| planned.min(self.facts.now))
     }
 
     /// The run's period; for a batch without one, the day of `now`.

@@ -23,11 +23,14 @@ use yakin_engine::worker::pool::work_until_empty;
 /// Where a test's world begins unless it says otherwise: the 1st of November 2026, 01:00 in Tokyo.
 pub const BEGIN: &str = "2026-11-01T01:00:00+09:00";
 
+/// Who owns the schema in tests: no superuser, with the rights the operator's handbook prescribes and no others.
+pub const OWNER: &str = "yakin_owner";
+
 /// A test's own database with the schema, and ways into it.
 pub struct TestDatabase {
     server: PgConnectOptions,
     name: String,
-    /// As superuser: sees and may do everything.
+    /// As superuser, for the test's own set-up: sees and may do everything. The schema belongs to [`OWNER`].
     pub owner: PgPool,
 }
 
@@ -43,7 +46,9 @@ impl TestDatabase {
         let template = template(&mut admin, &server).await;
         let name = unique_name();
         admin
-            .execute(AssertSqlSafe(format!("CREATE DATABASE {name} TEMPLATE {template}")))
+            .execute(AssertSqlSafe(format!(
+                "CREATE DATABASE {name} TEMPLATE {template} OWNER {OWNER}"
+            )))
             .await
             .expect("create database");
         admin.close().await.expect("close");
@@ -114,6 +119,13 @@ fn unique_name() -> String {
     )
 }
 
+/// The schema's owner as `docs/operations.md` has it made.
+const MAKE_OWNER: &str = "DO $$ BEGIN
+    IF NOT EXISTS (SELECT FROM pg_roles WHERE rolname = 'yakin_owner') THEN
+        CREATE ROLE yakin_owner LOGIN CREATEROLE;
+    END IF;
+END $$";
+
 /// The template database of exactly this set of migrations.
 async fn template(admin: &mut PgConnection, server: &PgConnectOptions) -> String {
     let name = format!("yakin_template_{}", database::schema_fingerprint());
@@ -126,11 +138,12 @@ async fn template(admin: &mut PgConnection, server: &PgConnectOptions) -> String
             .execute(AssertSqlSafe(format!("DROP DATABASE IF EXISTS {name}")))
             .await
             .expect("drop half-made");
+        admin.execute(MAKE_OWNER).await.expect("create the owner");
         admin
-            .execute(AssertSqlSafe(format!("CREATE DATABASE {name}")))
+            .execute(AssertSqlSafe(format!("CREATE DATABASE {name} OWNER {OWNER}")))
             .await
             .expect("create template");
-        let url = server.clone().database(&name).to_url_lossy().to_string();
+        let url = server.clone().database(&name).username(OWNER).to_url_lossy().to_string();
         database::migrate(&url).await.expect("migrate");
         admin
             .execute(AssertSqlSafe(format!("ALTER DATABASE {name} IS_TEMPLATE true")))

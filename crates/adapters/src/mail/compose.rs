@@ -17,7 +17,8 @@ use super::{MailError, checks};
 
 /// Text and HTML, each, in bytes.
 const LONGEST_BODY: usize = 2 * 1024 * 1024;
-const MOST_ATTACHMENTS: usize = 50;
+/// Attachments of a mail.
+pub const MOST_ATTACHMENTS: usize = 50;
 const MOST_HEADERS: usize = 20;
 /// A line of a letter without its end (RFC 5322 §2.1.1).
 const LONGEST_LINE: usize = 998;

@@ -36,8 +36,12 @@ impl Mailer {
     /// As [`Relay::check`].
     pub fn new(relay: Relay) -> Result<Mailer, MailError> {
         let settled = relay.settle()?;
+        Ok(Mailer::with(relay, settled))
+    }
+
+    pub(super) fn with(relay: Relay, settled: Settled) -> Mailer {
         let (idle, filed) = (Mutex::default(), AtomicU64::new(0));
-        Ok(Mailer(Arc::new(Office { relay, settled, idle, filed })))
+        Mailer(Arc::new(Office { relay, settled, idle, filed }))
     }
 
     /// A mail as it would go out, or why it cannot. Takes the same decisions as every later step,
@@ -48,6 +52,11 @@ impl Mailer {
     /// [`MailError::Mail`] with the field, what is wrong with it and what was expected.
     pub fn compose(&self, mail: &Mail) -> Result<Letter, MailError> {
         compose::compose(mail, &self.0.settled, &self.0.relay.limits)
+    }
+
+    /// How many bytes of attachments a mail may have.
+    pub fn attachment_bytes(&self) -> usize {
+        self.0.relay.limits.attachment_bytes
     }
 
     /// A session that may carry letters: an unused one, or a new connection with TLS and login
@@ -112,8 +121,8 @@ impl Office {
             return Err(Answer::Unreachable { reason });
         };
         let (port, security) = (*port, *security);
-        let tls = self.settled.tls.as_ref();
-        Line::open(Target { host, port, security, tls, relay: &self.relay }).await
+        let (tls, gate) = (self.settled.tls.as_ref(), self.settled.gate.as_ref());
+        Line::open(Target { host, port, security, tls, gate, relay: &self.relay }).await
     }
 
     /// Keeps a line for the next session, unless there are enough.

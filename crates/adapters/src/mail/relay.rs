@@ -13,6 +13,7 @@ use tokio_rustls::TlsConnector;
 
 use super::{MailError, checks, dkim, tls};
 use crate::Secret;
+use crate::outgoing::Gate;
 
 /// A mail relay.
 #[derive(Clone, Deserialize)]
@@ -108,6 +109,8 @@ pub(super) struct Settled {
     pub reply_to: Option<Mailbox>,
     pub dkim: Option<DkimConfig>,
     pub tls: Option<TlsConnector>,
+    /// Judges the addresses of a relay that is not the operator's own.
+    pub gate: Option<Gate>,
 }
 
 impl Relay {
@@ -158,7 +161,7 @@ impl Relay {
             _ => None,
         };
         let dkim = self.dkim.as_ref().map(dkim::load).transpose()?;
-        Ok(Settled { route, from, reply_to, dkim, tls })
+        Ok(Settled { route, from, reply_to, dkim, tls, gate: None })
     }
 
     fn check_login(&self, route: &Route) -> Result<(), MailError> {
@@ -201,7 +204,7 @@ impl fmt::Debug for Relay {
 }
 
 /// Parses the URL; errors never show it where it holds a login.
-fn route(url: &str) -> Result<Route, MailError> {
+pub(super) fn route(url: &str) -> Result<Route, MailError> {
     let wrong = |problem: &str| Err(MailError::relay("url", problem));
     if url.contains('@') {
         return wrong("holds an @: a login belongs into user and password");

@@ -24,6 +24,10 @@ impl Folder {
         Folder { path, next: AtomicU64::new(1) }
     }
 
+    pub(super) fn path(&self) -> &Path {
+        &self.path
+    }
+
     /// Keeps a message; what only asks (a token, a test) leaves no file.
     pub(super) async fn keep(&self, post: Post, now: Timestamp) -> Result<Reply, Failed> {
         let url = Url::parse(post.url.reveal())

@@ -29,7 +29,7 @@ impl AllowList {
         entries.iter().map(parse).collect::<Result<_, _>>().map(AllowList)
     }
 
-    fn holds(&self, host: &Host<String>, port: u16) -> bool {
+    pub(super) fn holds(&self, host: &Host<String>, port: u16) -> bool {
         self.0.iter().any(|(name, at)| name == host && at.is_none_or(|at| at == port))
     }
 }
@@ -83,7 +83,7 @@ pub(super) fn not_public(host: &str, what: &str) -> String {
     format!("{host}: its address is not public ({what}): {}", add(host))
 }
 
-fn add(host: &str) -> String {
+pub(super) fn add(host: &str) -> String {
     format!("add {host} to outgoing.allow if it is meant")
 }
 
@@ -91,7 +91,7 @@ fn refuse<T>(reason: String) -> Result<T, Failed> {
     Err(Failed::Refused(reason))
 }
 
-fn literal(host: &Host<String>) -> Option<IpAddr> {
+pub(super) fn literal(host: &Host<String>) -> Option<IpAddr> {
     match host {
         Host::Ipv4(address) => Some(IpAddr::V4(*address)),
         Host::Ipv6(address) => Some(IpAddr::V6(*address)),
@@ -100,7 +100,7 @@ fn literal(host: &Host<String>) -> Option<IpAddr> {
 }
 
 /// `example.com.` is `example.com`.
-fn undotted(host: Host<String>) -> Host<String> {
+pub(super) fn undotted(host: Host<String>) -> Host<String> {
     match host {
         Host::Domain(name) => Host::Domain(name.trim_end_matches('.').to_owned()),
         address => address,

@@ -8,6 +8,7 @@ mod failing;
 mod files;
 mod sending;
 mod signing;
+mod tenant;
 
 use std::path::PathBuf;
 use std::sync::atomic::{AtomicU64, Ordering};

@@ -6,12 +6,13 @@ use serde::Deserialize;
 use serde_json::json;
 use yakin_domain::delivery::deliver::{Delivered, Order, deliver, slot};
 use yakin_domain::delivery::notices::{self, Book, Notice};
+use yakin_domain::delivery::outbox::Selection;
 use yakin_domain::delivery::policy::Rules;
 use yakin_domain::delivery::{Channel, NewDelivery, Outside, Templates, Urgency, insert};
 use yakin_engine::days::midnight;
 use yakin_engine::prelude::*;
 
-use super::{outside, overseen, told};
+use super::{overseen, told};
 
 pub struct NotificationDispatch;
 
@@ -67,7 +68,7 @@ impl Batch for NotificationDispatch {
     }
 
     async fn tenant(run: &TenantRun, p: &Params) -> Outcome {
-        let outside = outside(run.resource())?;
+        let outside = Outside::of(run)?;
         let book = run.read(async |tx| notices::book(tx).await).await?;
         if run.dry_run() {
             return dry_run(run, p, &book, &outside.templates).await;
@@ -95,12 +96,14 @@ fn kinds(p: &Params) -> Option<Vec<String>> {
 
 async fn chat(run: &TenantRun, outside: &Outside) -> Result<Delivered, Stop> {
     let order = Order {
-        channels: &Channel::CHAT,
-        states: &["pending"],
-        urgencies: &Urgency::ALL,
+        which: Selection {
+            channels: &Channel::CHAT,
+            states: &["pending"],
+            urgencies: &Urgency::ALL,
+            slot: slot(run),
+        },
         chunk: 10,
         rules: Rules::default(),
-        slot: slot(run),
         until: run.now() + WAITS,
     };
     deliver(run, outside, &[order]).await
@@ -123,7 +126,8 @@ impl Expansion<'_> {
                 expand(&found, self.book, &self.outside.templates, run.now());
             insert(tx, &deliveries, run.at()).await?;
             notices::settle(tx, &settled).await?;
-            for (id, state, error) in settled.iter().filter(|s| s.1 != "expanded") {
+            let told = ["failed", "expired"];
+            for (id, state, error) in settled.iter().filter(|s| told.contains(&s.1)) {
                 run.warn(format!("notification {id} {state}"), json!({"why": error}));
             }
             Ok(!found.is_empty())
@@ -146,6 +150,9 @@ fn expand(
         let late = now.duration_since(notice.scheduled_at()) > notices::STALE;
         let (state, why) = match notices::expand(notice, book, templates) {
             _ if late => ("expired", Some("more than 24 hours late".to_owned())),
+            Ok(rows) if rows.is_empty() => {
+                ("cancelled", Some("all settings for it are disabled".to_owned()))
+            }
             Ok(rows) => {
                 deliveries.extend(rows);
                 ("expanded", None)

@@ -4,11 +4,12 @@
 use jiff::SignedDuration;
 use serde::Deserialize;
 use yakin_domain::delivery::deliver::{Order, deliver, plan, slot};
+use yakin_domain::delivery::outbox::Selection;
 use yakin_domain::delivery::policy::Rules;
-use yakin_domain::delivery::{Channel, Urgency};
+use yakin_domain::delivery::{Channel, Outside, Urgency};
 use yakin_engine::prelude::*;
 
-use super::{outside, overseen, tenants_with, told};
+use super::{overseen, tenants_with, told};
 
 pub struct NotificationRetry;
 
@@ -87,7 +88,7 @@ impl Batch for NotificationRetry {
         if run.dry_run() {
             return plan(run, &[mail, chat]).await;
         }
-        let outside = outside(run.resource())?;
+        let outside = Outside::of(run)?;
         let delivered = deliver(run, &outside, &[chat, mail]).await?;
         told(run, &outside, &delivered).await
     }
@@ -110,15 +111,12 @@ fn order<'a>(
         _ => &Urgency::ALL,
     };
     Order {
-        channels,
-        states,
-        urgencies,
+        which: Selection { channels, states, urgencies, slot: slot(run) },
         chunk: 10,
         rules: Rules {
             most_retries: Some(p.max_retry_count),
             interval: SignedDuration::from_mins(p.retry_interval_minutes),
         },
-        slot: slot(run),
         until: run.now() + WAITS,
     }
 }

@@ -3,11 +3,12 @@
 use jiff::SignedDuration;
 use serde::Deserialize;
 use yakin_domain::delivery::deliver::{Order, deliver, plan, slot};
+use yakin_domain::delivery::outbox::Selection;
 use yakin_domain::delivery::policy::Rules;
-use yakin_domain::delivery::{Channel, Urgency};
+use yakin_domain::delivery::{Channel, Outside, Urgency};
 use yakin_engine::prelude::*;
 
-use super::{outside, overseen, tenants_with, told};
+use super::{overseen, tenants_with, told};
 
 pub struct EmailDelivery;
 
@@ -79,7 +80,7 @@ impl Batch for EmailDelivery {
         if run.dry_run() {
             return plan(run, &[order]).await;
         }
-        let outside = outside(run.resource())?;
+        let outside = Outside::of(run)?;
         let delivered = deliver(run, &outside, &[order]).await?;
         told(run, &outside, &delivered).await
     }
@@ -91,12 +92,14 @@ impl Batch for EmailDelivery {
 
 fn order<'a>(run: &TenantRun, p: &Params) -> Order<'a> {
     Order {
-        channels: MAIL,
-        states: FIRST,
-        urgencies: if p.priority_only { &[Urgency::High] } else { &Urgency::ALL },
+        which: Selection {
+            channels: MAIL,
+            states: FIRST,
+            urgencies: if p.priority_only { &[Urgency::High] } else { &Urgency::ALL },
+            slot: slot(run),
+        },
         chunk: p.batch_size,
         rules: Rules { most_retries: Some(p.max_retry), ..Rules::default() },
-        slot: slot(run),
         until: run.now() + WAITS,
     }
 }

@@ -18,10 +18,6 @@ pub const BATCHES: &[fn() -> Arc<dyn AnyBatch>] = &[
     entry::<b406_email_delivery::EmailDelivery>,
 ];
 
-fn outside(configured: Option<Arc<Outside>>) -> Result<Arc<Outside>, Stop> {
-    configured.ok_or_else(|| Stop::give_up(Cause::Data, "this node has no way to recipients"))
-}
-
 /// The tenants with rows of these channels that are due, or that an attempt was sending.
 async fn tenants_with(
     run: &PlatformRun,
@@ -41,14 +37,15 @@ async fn tenants_with(
     .await
 }
 
-/// Ends a tenant's piece: what finally failed becomes its digest, what was done its counts.
+/// Ends a tenant's piece: what finally failed becomes its digest, what was done its counts. The digest is committed
+/// first: it is due although a sender could not be used.
 async fn told(run: &TenantRun, outside: &Outside, delivered: &Delivered) -> Outcome {
-    run.write(async |tx| {
+    run.step(async |tx| {
         let failed = digest(tx, outside, run.id(), run.at()).await?;
-        insert(tx, &failed, run.at()).await?;
-        delivered.outcome()
+        insert(tx, &failed, run.at()).await
     })
-    .await
+    .await?;
+    run.write(async |_| delivered.outcome()).await
 }
 
 /// Ends a run: what operators should know, with more than so many percent failed among it.

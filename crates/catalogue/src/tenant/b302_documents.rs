@@ -41,7 +41,7 @@ pub async fn document(run: &TenantRun, invoice: i64) -> Outcome {
 
 /// Puts the invoice's mail among the deliveries, once; BATCH-406 sends it.
 pub async fn mail(run: &TenantRun, invoice: i64) -> Outcome {
-    let outside = outside(run)?;
+    let outside = Outside::of(run)?;
     run.write(async |tx| {
         let standing: Standing = paper::read(tx, invoice).await?;
         if standing.held || standing.void {
@@ -86,13 +86,8 @@ fn pretty(data: &serde_json::Value) -> Result<Vec<u8>, Stop> {
         .map_err(|e| Stop::give_up(Cause::Defect, format!("the document's data: {e}")))
 }
 
-fn outside(run: &TenantRun) -> Result<Arc<Outside>, Stop> {
-    run.resource::<Outside>()
-        .ok_or_else(|| Stop::give_up(Cause::Data, "this node has no way to recipients"))
-}
-
 fn storage(run: &TenantRun) -> Result<Arc<Storage>, Stop> {
-    outside(run)?.storage.clone().ok_or_else(|| {
+    Outside::of(run)?.storage.clone().ok_or_else(|| {
         let why = "no storage is configured: write [storage] url = \"file:///…\" into yakin.toml, then requeue";
         Stop::give_up(Cause::Storage, why)
     })

@@ -3,7 +3,7 @@
 use sqlx::{Connection, PgConnection};
 use yakin_engine::database::{self, OLDEST_POSTGRES};
 
-use super::{doctor_backup, doctor_files, doctor_outside};
+use super::{doctor_backup, doctor_database, doctor_files, doctor_outside};
 use crate::arguments::Arguments;
 use crate::config::Config;
 use crate::output::{End, json, line, paint};
@@ -154,6 +154,7 @@ async fn database(checks: &mut Checks, place: &Place) {
                 "migrated, and this login may act as yakin_engine",
                 "",
             );
+            doctor_database::attempts(checks, &pool).await;
             let counts: Result<(i64, i64, i64), _> = sqlx::query_as(
                 "SELECT (SELECT count(*) FROM yakin.nodes WHERE real_ended IS NULL
                             AND real_heartbeat > clock_timestamp() - interval '30 seconds'),

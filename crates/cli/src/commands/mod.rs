@@ -8,6 +8,7 @@ mod demo;
 mod demo_outside;
 mod doctor;
 mod doctor_backup;
+mod doctor_database;
 mod doctor_files;
 mod doctor_outside;
 mod keys;

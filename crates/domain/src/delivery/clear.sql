@@ -1,21 +1,19 @@
--- What is not to be sent any more, and what a dead attempt left behind: a row it had not begun to send is free again;
--- one it had begun is uncertain (urgent: tried again, at least once).
-WITH judged AS (
-    SELECT d.delivery_id, d.state = 'sending' AND d.on_wire_at IS NOT NULL AS on_wire,
-           CASE WHEN d.state = 'sending' AND d.on_wire_at IS NULL AND d.attempts + d.deferrals = 0 THEN 'pending'
-                WHEN d.state = 'sending' AND (d.on_wire_at IS NULL OR d.priority = 1) THEN 'retry_wait'
-                WHEN d.state = 'sending' THEN 'uncertain'
-                WHEN d.expires_at <= $1 THEN 'expired'
+-- What is not to be sent any more, and what a dead attempt left behind. A row it had not begun to send is free again;
+-- one it had begun is uncertain, or, where it is urgent and still wanted, tried again as often as its channel may be.
+WITH found AS (
+    SELECT d.delivery_id, d.priority, d.attempts, d.deferrals, c.most_retries, d.state = 'sending' AS freed,
+           d.state = 'sending' AND d.on_wire_at IS NOT NULL AS on_wire,
+           CASE WHEN d.expires_at <= $1 THEN 'expired'
                 WHEN d.source = 'notification' AND t.status <> 'active' THEN 'cancelled'
                 WHEN NOT coalesce(s.enabled, true) OR NOT coalesce(i.enabled, true) THEN 'cancelled'
-                WHEN x.address IS NOT NULL THEN 'failed' END AS state,
-           CASE WHEN d.state = 'sending' THEN 'the attempt was lost'
-                WHEN d.expires_at <= $1 THEN 'not sent in time'
+                WHEN x.address IS NOT NULL THEN 'failed' END AS unwanted,
+           CASE WHEN d.expires_at <= $1 THEN 'not sent in time'
                 WHEN d.source = 'notification' AND t.status <> 'active' THEN 'the tenant is ' || t.status
                 WHEN NOT coalesce(s.enabled, true) THEN 'its notification setting is disabled'
                 WHEN NOT coalesce(i.enabled, true) THEN 'its integration is disabled'
                 ELSE 'address suppressed: ' || x.reason END AS why
       FROM app.deliveries d
+      JOIN unnest($2::text[], $4::integer[]) AS c (channel, most_retries) ON c.channel = d.channel
       JOIN app.tenants t USING (tenant_id)
       LEFT JOIN app.notification_settings s USING (tenant_id, setting_id)
       LEFT JOIN app.integrations i ON (i.tenant_id, i.integration_id) = (d.tenant_id, d.integration_id)
@@ -25,6 +23,15 @@ WITH judged AS (
        AND (d.state IN ('pending', 'retry_wait')
             OR d.state = 'sending' AND NOT yakin.attempt_holds(d.job_id, d.token))
        FOR UPDATE OF d SKIP LOCKED
+), judged AS (
+    SELECT delivery_id, on_wire,
+           CASE WHEN on_wire AND (priority <> 1 OR unwanted IS NOT NULL) THEN 'uncertain'
+                WHEN on_wire AND attempts >= most_retries THEN 'failed'
+                WHEN unwanted IS NOT NULL THEN unwanted
+                WHEN NOT freed THEN NULL
+                WHEN attempts + deferrals = 0 AND NOT on_wire THEN 'pending' ELSE 'retry_wait' END AS state,
+           CASE WHEN on_wire OR unwanted IS NULL THEN 'the attempt was lost' ELSE why END AS why
+      FROM found
 ), ended AS (
     UPDATE app.deliveries d
        SET state = j.state, error = j.why, job_id = NULL, token = NULL, on_wire_at = NULL,

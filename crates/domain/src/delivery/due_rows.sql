@@ -1,8 +1,15 @@
--- The next rows of a sender, most urgent first, kept for this attempt until it has taken or left them.
-SELECT delivery_id
-  FROM app.deliveries
- WHERE tenant_id = yakin.current_tenant() AND channel = $1 AND sender = $2 AND integration_id IS NOT DISTINCT FROM $3
-   AND state = ANY ($4) AND due_at <= $5 AND priority = ANY ($6)
- ORDER BY priority, due_at, delivery_id
+-- The next rows of a sender, most urgent first, kept for this attempt until it has taken or left them. What is not
+-- wanted any more since the run began is left to the next clearing.
+SELECT d.delivery_id
+  FROM app.deliveries d
+  JOIN app.tenants t USING (tenant_id)
+  LEFT JOIN app.notification_settings s USING (tenant_id, setting_id)
+ WHERE d.tenant_id = yakin.current_tenant() AND d.channel = $1 AND d.sender = $2
+   AND d.integration_id IS NOT DISTINCT FROM $3
+   AND d.state = ANY ($4) AND d.due_at <= $5 AND d.priority = ANY ($6)
+   AND (d.source <> 'notification' OR t.status = 'active') AND coalesce(s.enabled, true)
+   AND NOT EXISTS (SELECT FROM app.suppressions x
+                    WHERE x.tenant_id = d.tenant_id AND d.channel = 'email' AND x.address = lower(d.recipient))
+ ORDER BY d.priority, d.due_at, d.delivery_id
  LIMIT $7
-   FOR UPDATE SKIP LOCKED
+   FOR UPDATE OF d SKIP LOCKED

@@ -8,8 +8,11 @@ pub mod expand;
 pub mod notices;
 pub mod outbox;
 pub mod outside;
+pub mod pace;
 pub mod policy;
+pub mod routes;
 pub mod senders;
+mod sending;
 pub mod templates;
 
 pub use deliver::{Delivered, Order, deliver};

@@ -10,6 +10,7 @@ use yakin_engine::outcome::Stop;
 use yakin_engine::tx::Tx;
 
 use super::content::{Content, Source, render};
+use super::routes::{self, Route};
 use super::{Channel, NewDelivery, Templates, Urgency};
 
 /// A notification that is to be sent.
@@ -32,17 +33,6 @@ pub struct Person {
     pub email: String,
     pub name: String,
     pub admin: bool,
-}
-
-/// A notification setting.
-#[derive(Clone, Debug, sqlx::FromRow)]
-pub struct Route {
-    pub setting_id: i64,
-    pub key: String,
-    pub channel: String,
-    pub integration_id: Option<i64>,
-    pub target: Option<String>,
-    pub integration: Option<String>,
 }
 
 /// A template of the tenant's own.
@@ -107,7 +97,7 @@ pub async fn book(tx: &mut Tx) -> Result<Book, Stop> {
     )
     .fetch_all(&mut *tx)
     .await?;
-    let routes = sqlx::query_as(include_str!("notices_routes.sql")).fetch_all(&mut *tx).await?;
+    let routes = routes::read(tx).await?;
     let templates = sqlx::query_as(
         "SELECT template_id, key, channel, language, subject, body, html, is_default
            FROM app.notification_templates
@@ -119,7 +109,8 @@ pub async fn book(tx: &mut Tx) -> Result<Book, Stop> {
     Ok(Book { tenant, language, people, routes, templates })
 }
 
-/// All deliveries of a notification, or why none may be sent: a missing recipient, template or value.
+/// All deliveries of a notification, or why none may be sent: a missing recipient, template or value, or settings of
+/// which none is valid. None, where all settings for it are disabled.
 pub fn expand(
     notice: &Notice,
     book: &Book,
@@ -127,7 +118,7 @@ pub fn expand(
 ) -> Result<Vec<NewDelivery>, String> {
     let people = recipients(notice, book)?;
     let mut deliveries = Vec::new();
-    for route in routes(notice, book) {
+    for route in routes::of(&notice.key, &book.routes)? {
         let Some(channel) = Channel::of(&route.channel) else { continue };
         let source = template(notice, channel, book, operator)?;
         // a chat channel is told once, in the words for its first recipient; people are told one by one
@@ -152,23 +143,6 @@ fn recipients<'a>(notice: &Notice, book: &'a Book) -> Result<Vec<&'a Person>, St
         return Err("recipient: the tenant has no active administrator".to_owned());
     }
     Ok(admins)
-}
-
-/// The settings for this kind of message; without any, mail.
-fn routes(notice: &Notice, book: &Book) -> Vec<Route> {
-    let wanted = |route: &&Route| route.key == notice.key || route.key == "*";
-    let found: Vec<Route> = book.routes.iter().filter(wanted).cloned().collect();
-    if !found.is_empty() {
-        return found;
-    }
-    vec![Route {
-        setting_id: 0,
-        key: notice.key.clone(),
-        channel: Channel::Email.word().to_owned(),
-        integration_id: None,
-        target: None,
-        integration: None,
-    }]
 }
 
 /// The notification's own template, else the tenant's default for its kind, channel and language, else the
@@ -299,6 +273,7 @@ mod tests {
             integration_id: Some(3),
             target: Some(target.to_owned()),
             integration: Some("社内Slack".to_owned()),
+            standing: "usable".to_owned(),
         }
     }
 
@@ -338,6 +313,23 @@ mod tests {
         let to: Vec<_> = all.iter().map(|d| (d.recipient.as_str(), d.setting_id)).collect();
         assert_eq!(to, [("C1", Some(7)), ("C2", Some(8))]);
         assert!(all.iter().all(|d| d.attachments.is_empty() && d.link.is_some()));
+    }
+
+    #[test]
+    fn who_has_disabled_all_settings_is_not_told_by_mail_instead() {
+        let operator = Templates::read(None).unwrap();
+        let with = |standings: [&str; 2]| {
+            let mut routes = vec![slack(7, "C1"), slack(8, "C2")];
+            for (route, standing) in routes.iter_mut().zip(standings) {
+                route.standing = standing.to_owned();
+            }
+            let expanded = expand(&notice(complete()), &book(routes), &operator);
+            expanded.map(|all| all.into_iter().map(|d| d.recipient).collect::<Vec<_>>())
+        };
+        assert_eq!(with(["disabled", "disabled"]), Ok(Vec::new()));
+        assert_eq!(with(["disabled", "usable"]), Ok(vec!["C2".to_owned()]));
+        assert_eq!(with(["invalid", "usable"]), Ok(vec!["C2".to_owned()]));
+        assert_eq!(with(["disabled", "invalid"]), Err("route: setting 8 is invalid".to_owned()));
     }
 
     #[test]

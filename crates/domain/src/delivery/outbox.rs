@@ -7,7 +7,7 @@ use yakin_adapters::Answer;
 use yakin_engine::outcome::Stop;
 use yakin_engine::tx::Tx;
 
-use super::policy::{After, Before};
+use super::policy::{After, Before, Rules, most_retries};
 use super::{Channel, Urgency};
 
 /// A sender with rows that are due.
@@ -61,15 +61,16 @@ impl Row {
 
 /// Which rows a run is for.
 #[derive(Clone, Copy, Debug)]
-pub struct Scope<'a> {
+pub struct Selection<'a> {
     pub channels: &'a [Channel],
+    /// pending for first attempts, retry_wait for later ones.
     pub states: &'a [&'static str],
     pub urgencies: &'a [Urgency],
-    /// Rows due at or before this.
+    /// The instant the run stands for, to the minute: rows due by then.
     pub slot: Timestamp,
 }
 
-impl Scope<'_> {
+impl Selection<'_> {
     fn words(&self) -> Vec<&'static str> {
         self.channels.iter().map(|c| c.word()).collect()
     }
@@ -79,30 +80,33 @@ impl Scope<'_> {
     }
 }
 
-/// Ends what is not to be sent any more, and frees what dead attempts left.
+/// Ends what is not to be sent any more, and frees what dead attempts left, as often as the rules allow.
 pub async fn clear(
     tx: &mut Tx,
     channels: &[Channel],
+    rules: Rules,
     run: i64,
     now: Timestamp,
 ) -> Result<(), Stop> {
     let words: Vec<_> = channels.iter().map(|c| c.word()).collect();
+    let most: Vec<i32> = channels.iter().map(|c| most_retries(*c, rules)).collect();
     sqlx::query(include_str!("clear.sql"))
         .bind(now.to_sqlx())
         .bind(words)
         .bind(run)
+        .bind(most)
         .execute(tx)
         .await?;
     Ok(())
 }
 
 /// The senders with due rows, the most urgent first.
-pub async fn due_senders(tx: &mut Tx, scope: &Scope<'_>) -> Result<Vec<DueSender>, Stop> {
+pub async fn due_senders(tx: &mut Tx, which: &Selection<'_>) -> Result<Vec<DueSender>, Stop> {
     Ok(sqlx::query_as(include_str!("due_senders.sql"))
-        .bind(scope.words())
-        .bind(scope.states)
-        .bind(scope.slot.to_sqlx())
-        .bind(scope.ranks())
+        .bind(which.words())
+        .bind(which.states)
+        .bind(which.slot.to_sqlx())
+        .bind(which.ranks())
         .fetch_all(tx)
         .await?)
 }
@@ -111,16 +115,16 @@ pub async fn due_senders(tx: &mut Tx, scope: &Scope<'_>) -> Result<Vec<DueSender
 pub async fn due_rows(
     tx: &mut Tx,
     sender: &DueSender,
-    scope: &Scope<'_>,
+    which: &Selection<'_>,
     limit: i64,
 ) -> Result<Vec<i64>, Stop> {
     Ok(sqlx::query_scalar(include_str!("due_rows.sql"))
         .bind(&sender.channel)
         .bind(&sender.sender)
         .bind(sender.integration_id)
-        .bind(scope.states)
-        .bind(scope.slot.to_sqlx())
-        .bind(scope.ranks())
+        .bind(which.states)
+        .bind(which.slot.to_sqlx())
+        .bind(which.ranks())
         .bind(limit)
         .fetch_all(tx)
         .await?)
@@ -230,7 +234,7 @@ pub struct Totals {
 }
 
 impl Totals {
-    /// Adds another scope's.
+    /// Adds another selection's.
     pub fn add(&mut self, other: Totals) {
         self.attempted += other.attempted;
         self.sent += other.sent;
@@ -244,13 +248,13 @@ impl Totals {
 }
 
 /// Counts what a run did, and what is still due for it.
-pub async fn totals(tx: &mut Tx, scope: &Scope<'_>, run: i64) -> Result<Totals, Stop> {
+pub async fn totals(tx: &mut Tx, which: &Selection<'_>, run: i64) -> Result<Totals, Stop> {
     Ok(sqlx::query_as(include_str!("totals.sql"))
         .bind(run)
-        .bind(scope.words())
-        .bind(scope.states)
-        .bind(scope.slot.to_sqlx())
-        .bind(scope.ranks())
+        .bind(which.words())
+        .bind(which.states)
+        .bind(which.slot.to_sqlx())
+        .bind(which.ranks())
         .fetch_one(tx)
         .await?)
 }

@@ -7,6 +7,8 @@ use yakin_adapters::keys::Keys;
 use yakin_adapters::mail::Mailer;
 use yakin_adapters::outgoing::Outgoing;
 use yakin_adapters::storage::Storage;
+use yakin_engine::outcome::{Cause, Stop};
+use yakin_engine::run::Attempt;
 
 use super::senders::Client;
 use super::templates::Templates;
@@ -56,6 +58,12 @@ impl Outside {
             operations: None,
             clients: Mutex::default(),
         }
+    }
+
+    /// The outside that this node was given.
+    pub fn of(run: &Attempt) -> Result<Arc<Outside>, Stop> {
+        run.resource()
+            .ok_or_else(|| Stop::give_up(Cause::Data, "this node has no way to recipients"))
     }
 
     /// The client made of exactly these (sealed) credentials, if it is known.

@@ -82,6 +82,11 @@ const fn retries(channel: Channel) -> i32 {
     }
 }
 
+/// Retries of the channel under these rules.
+pub fn most_retries(channel: Channel, rules: Rules) -> i32 {
+    rules.most_retries.unwrap_or(i32::MAX).min(retries(channel))
+}
+
 /// The wait after failure number `n` (from 1): fixed for Slack and LINE WORKS, base × 2^(n−1) for the others.
 fn wait(channel: Channel, n: i32, rules: Rules) -> SignedDuration {
     let doublings = match channel {
@@ -187,8 +192,7 @@ fn put_off(before: Before<'_>, cause: &'static str, until: Timestamp) -> After {
 
 fn failed_once(before: Before<'_>, cause: &'static str, rules: Rules, slot: Timestamp) -> After {
     let attempts = before.attempts + 1;
-    let most = rules.most_retries.unwrap_or(i32::MAX).min(retries(before.channel));
-    if attempts > most {
+    if attempts > most_retries(before.channel, rules) {
         return After { state: "failed", attempts, deferrals: 0, due_at: None, cause: Some(cause) };
     }
     let due_at = Some(slot + wait(before.channel, attempts, rules));

@@ -4,12 +4,11 @@
 use std::sync::Arc;
 
 use jiff::Timestamp;
-use jiff_sqlx::ToSqlx;
 use serde::de::DeserializeOwned;
 use yakin_adapters::Answer;
 use yakin_adapters::chat::ChatMessage;
 use yakin_adapters::line_works::LineWorks;
-use yakin_adapters::mail::{Mailer, Relay};
+use yakin_adapters::mail::{Mailer, TenantRelay};
 use yakin_adapters::outgoing::Outgoing;
 use yakin_adapters::slack::Slack;
 use yakin_adapters::teams::Teams;
@@ -20,8 +19,8 @@ use yakin_engine::tx::Tx;
 
 use super::Channel;
 use super::outbox::DueSender;
-use super::outside::Outside;
-use super::policy::{BREAKER, REST, Sender};
+use super::outside::{Outside, PlatformRelay};
+use super::pace::Pace;
 
 /// A client of one outside system.
 #[derive(Clone, Debug)]
@@ -68,13 +67,6 @@ impl Client {
     }
 }
 
-/// Whose pace and pauses count.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub enum Pace {
-    Integration(i64),
-    Relay { name: String, rate_per_minute: i64 },
-}
-
 /// A sender that may be used now.
 #[derive(Clone, Debug)]
 pub struct Way {
@@ -93,16 +85,23 @@ pub enum Found {
     Unusable(String),
 }
 
+/// How a sender stands, whoever's it is.
+#[derive(sqlx::FromRow)]
+struct Standing {
+    name: String,
+    failures_in_row: i32,
+    paused_until: Option<jiff_sqlx::Timestamp>,
+    paused_reason: Option<String>,
+}
+
 #[derive(sqlx::FromRow)]
 struct Integration {
     integration_id: i64,
     channel: String,
-    name: String,
     credentials: Vec<u8>,
     key_id: String,
-    failures_in_row: i32,
-    paused_until: Option<jiff_sqlx::Timestamp>,
-    paused_reason: Option<String>,
+    #[sqlx(flatten)]
+    standing: Standing,
 }
 
 /// The seal's context: credentials copied to another tenant's or integration's row do not open.
@@ -114,8 +113,8 @@ pub fn context(tenant: i64, integration: i64) -> String {
 pub async fn find(run: &TenantRun, outside: &Outside, sender: &DueSender) -> Result<Found, Stop> {
     if let Some(id) = sender.integration_id {
         let integrations = run.read(async |tx| integrations(tx, &sender.channel, Some(id)).await);
-        return Ok(first_ready(run, outside, integrations.await?)
-            .unwrap_or_else(|| Found::Unusable(format!("integration {id} is gone"))));
+        return Ok(first_integration(run, outside, &integrations.await?)
+            .unwrap_or_else(|| Found::Unusable(format!("integration {id} is disabled or gone"))));
     }
     if sender.sender == "platform" {
         return relay(run, outside).await;
@@ -129,12 +128,17 @@ pub async fn find(run: &TenantRun, outside: &Outside, sender: &DueSender) -> Res
             Ok((own, agreed))
         })
         .await?;
-    match first_ready(run, outside, own) {
-        Some(found) => Ok(found),
+    match first_integration(run, outside, &own) {
         None if agreed => relay(run, outside).await,
         None => Ok(Found::Unusable(
             "the tenant has no mail relay and has not agreed to the operator's".to_owned(),
         )),
+        // while all of its own rest, the operator's carries what it can
+        Some(rests @ Found::Rests(..)) if agreed => Ok(match relay(run, outside).await? {
+            Found::Ready(way) => Found::Ready(way),
+            _ => rests,
+        }),
+        Some(found) => Ok(found),
     }
 }
 
@@ -156,32 +160,44 @@ async fn integrations(
     .await?)
 }
 
-/// The first that can be used now; else the first that rests; else why the last cannot be used.
-fn first_ready(run: &TenantRun, outside: &Outside, of: Vec<Integration>) -> Option<Found> {
+/// The first that can be used now; else the one whose rest ends first; else why the last cannot be used.
+fn choose<T>(
+    now: Timestamp,
+    of: &[T],
+    standing: impl Fn(&T) -> (&'static str, &Standing),
+    way: impl Fn(&T) -> Result<(Client, Pace), String>,
+) -> Option<Found> {
     let mut best: Option<Found> = None;
-    for integration in of {
-        let found = match integration.paused_until.map(|p| p.to_jiff()) {
-            Some(until) if until > run.at() => {
-                let why = integration.paused_reason.unwrap_or_default();
-                Found::Rests(until, format!("{}: {why}", integration.name))
+    for candidate in of {
+        let (kind, standing) = standing(candidate);
+        let name = &standing.name;
+        let found = match standing.paused_until.map(|p| p.to_jiff()) {
+            Some(until) if until > now => {
+                let why = standing.paused_reason.as_deref().unwrap_or_default();
+                Found::Rests(until, format!("{kind} {name}: {why}"))
             }
-            _ => match client(run, outside, &integration) {
-                Ok(client) => {
-                    return Some(Found::Ready(Way {
-                        client,
-                        pace: Pace::Integration(integration.integration_id),
-                        failures_in_row: integration.failures_in_row,
-                    }));
+            _ => match way(candidate) {
+                Ok((client, pace)) => {
+                    let failures_in_row = standing.failures_in_row;
+                    return Some(Found::Ready(Way { client, pace, failures_in_row }));
                 }
-                Err(why) => Found::Unusable(format!("integration {}: {why}", integration.name)),
+                Err(why) => Found::Unusable(format!("{kind} {name}: {why}")),
             },
         };
-        best = match best {
-            Some(rests @ Found::Rests(..)) => Some(rests),
-            _ => Some(found),
+        best = match (best, found) {
+            (Some(Found::Rests(first, why)), Found::Rests(until, _)) if first <= until => {
+                Some(Found::Rests(first, why))
+            }
+            (Some(rests @ Found::Rests(..)), Found::Unusable(_)) => Some(rests),
+            (_, found) => Some(found),
         };
     }
     best
+}
+
+fn first_integration(run: &TenantRun, outside: &Outside, of: &[Integration]) -> Option<Found> {
+    let way = |i: &Integration| Ok((client(run, outside, i)?, Pace::Integration(i.integration_id)));
+    choose(run.at(), of, |i| ("integration", &i.standing), way)
 }
 
 fn client(run: &TenantRun, outside: &Outside, of: &Integration) -> Result<Client, String> {
@@ -195,8 +211,9 @@ fn client(run: &TenantRun, outside: &Outside, of: &Integration) -> Result<Client
         .map_err(|error| error.to_string())?;
     let client = match Channel::of(&of.channel) {
         Some(Channel::Email) => {
-            let relay: Relay = parse(&opened)?;
-            Client::Mail(Arc::new(Mailer::new(relay).map_err(|e| e.to_string())?))
+            let relay: TenantRelay = parse(&opened)?;
+            let mailer = Mailer::of_tenant(relay, &outside.outgoing).map_err(|e| e.to_string())?;
+            Client::Mail(Arc::new(mailer))
         }
         Some(channel) => Client::of_chat(channel, &opened)?,
         None => return Err(format!("'{}' is no channel", of.channel)),
@@ -217,8 +234,7 @@ async fn relay(run: &TenantRun, outside: &Outside) -> Result<Found, Stop> {
         return Ok(Found::Unusable("no mail relay is configured ([[mail]])".to_owned()));
     }
     let names: Vec<String> = outside.relays.iter().map(|r| r.name.clone()).collect();
-    type Resting = (String, i32, Option<jiff_sqlx::Timestamp>, Option<String>);
-    let known: Vec<Resting> = run
+    let known: Vec<Standing> = run
         .step(async |tx| {
             sqlx::query(
                 "INSERT INTO app.relays (name) SELECT unnest($1::text[]) ON CONFLICT DO NOTHING",
@@ -228,114 +244,23 @@ async fn relay(run: &TenantRun, outside: &Outside) -> Result<Found, Stop> {
             .await?;
             Ok(sqlx::query_as(
                 "SELECT name, failures_in_row, paused_until, paused_reason FROM app.relays
-                  WHERE name = ANY ($1) ORDER BY name LIMIT 100",
+                  WHERE name = ANY ($1) ORDER BY array_position($1, name) LIMIT 100",
             )
             .bind(&names)
             .fetch_all(&mut *tx)
             .await?)
         })
         .await?;
-    let mut rests = None;
-    for relay in &outside.relays {
-        let Some((_, failures, until, why)) = known.iter().find(|k| k.0 == relay.name) else {
-            continue;
-        };
-        match until.map(|u| u.to_jiff()) {
-            Some(until) if until > run.at() => {
-                let why = format!("relay {}: {}", relay.name, why.as_deref().unwrap_or_default());
-                rests = rests.or(Some(Found::Rests(until, why)));
-            }
-            _ => {
-                let pace = Pace::Relay {
-                    name: relay.name.clone(),
-                    rate_per_minute: relay.rate_per_minute,
-                };
-                let client = Client::Mail(relay.mailer.clone());
-                return Ok(Found::Ready(Way { client, pace, failures_in_row: *failures }));
-            }
-        }
-    }
-    Ok(rests.unwrap_or_else(|| Found::Unusable("no mail relay can be used".to_owned())))
-}
-
-/// How many of `wanted` messages may go in the minute of `now`; they count as sent.
-pub async fn grant(tx: &mut Tx, pace: &Pace, wanted: usize, now: Timestamp) -> Result<usize, Stop> {
-    let wanted = i32::try_from(wanted).unwrap_or(i32::MAX);
-    let minute = minute_of(now).to_sqlx();
-    let granted: Option<i32> = match pace {
-        Pace::Integration(id) => {
-            sqlx::query_scalar(include_str!("grant_integration.sql"))
-                .bind(id)
-                .bind(wanted)
-                .bind(minute)
-                .fetch_optional(tx)
-                .await?
-        }
-        Pace::Relay { name, rate_per_minute } => {
-            sqlx::query_scalar(include_str!("grant_relay.sql"))
-                .bind(name)
-                .bind(wanted)
-                .bind(minute)
-                .bind(i32::try_from(*rate_per_minute).unwrap_or(i32::MAX))
-                .fetch_optional(tx)
-                .await?
-        }
+    let configured = |standing: Standing| {
+        let relay = outside.relays.iter().find(|r| r.name == standing.name)?;
+        Some((standing, relay))
     };
-    Ok(usize::try_from(granted.unwrap_or(0)).unwrap_or(0))
-}
-
-/// The beginning of the minute after `now`, when a spent rate is full again.
-pub fn next_minute(now: Timestamp) -> Timestamp {
-    minute_of(now) + jiff::SignedDuration::from_mins(1)
-}
-
-pub(super) fn minute_of(now: Timestamp) -> Timestamp {
-    let second = now.as_second();
-    Timestamp::from_second(second - second.rem_euclid(60)).unwrap_or(now)
-}
-
-/// Notes what was learnt about a sender; returns until when it rests now, and how often it has failed in a row.
-pub async fn learn(
-    tx: &mut Tx,
-    way: &Way,
-    learnt: Sender,
-    reason: &str,
-    now: Timestamp,
-) -> Result<(i32, Option<Timestamp>), Stop> {
-    let failures = match learnt {
-        Sender::Works => 0,
-        Sender::Failed => way.failures_in_row + 1,
-        Sender::Rests(_) | Sender::Unchanged => way.failures_in_row,
+    let relays: Vec<(Standing, &PlatformRelay)> =
+        known.into_iter().filter_map(configured).collect();
+    let way = |(_, relay): &(Standing, &PlatformRelay)| {
+        let (name, rate_per_minute) = (relay.name.clone(), relay.rate_per_minute);
+        Ok((Client::Mail(relay.mailer.clone()), Pace::Relay { name, rate_per_minute }))
     };
-    let until = match learnt {
-        Sender::Rests(until) => Some(until),
-        Sender::Failed if failures >= BREAKER => Some(now + REST),
-        _ => None,
-    };
-    if failures == way.failures_in_row && until.is_none() {
-        return Ok((failures, None));
-    }
-    // after its rest it is tried afresh
-    let kept = if until.is_some() { 0 } else { failures };
-    let change = "failures_in_row = $2, paused_until = coalesce($3, paused_until),
-                  paused_reason = CASE WHEN $3 IS NULL THEN paused_reason ELSE left($4, 500) END";
-    let sql = match way.pace {
-        Pace::Integration(_) => format!(
-            "UPDATE app.integrations SET {change}
-              WHERE tenant_id = yakin.current_tenant() AND integration_id::text = $1"
-        ),
-        Pace::Relay { .. } => format!("UPDATE app.relays SET {change} WHERE name = $1"),
-    };
-    let name = match &way.pace {
-        Pace::Integration(id) => id.to_string(),
-        Pace::Relay { name, .. } => name.clone(),
-    };
-    sqlx::query(sqlx::AssertSqlSafe(sql))
-        .bind(name)
-        .bind(kept)
-        .bind(until.map(|u| u.to_sqlx()))
-        .bind(reason)
-        .execute(tx)
-        .await?;
-    Ok((kept, until))
+    let found = choose(run.at(), &relays, |(standing, _)| ("relay", standing), way);
+    Ok(found.unwrap_or_else(|| Found::Unusable("no mail relay can be used".to_owned())))
 }

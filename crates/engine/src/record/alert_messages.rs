@@ -1,5 +1,7 @@
 //! Alerts on their way to people: a row per change and route, taken by a node that has the route, sent, and marked.
-//! At least once: a node that dies between sending and marking leaves the message to another a minute later.
+//! At least once: a node that dies between sending and marking leaves the message to another two minutes later.
+
+use std::time::Duration;
 
 use jiff::{SignedDuration, Timestamp};
 use jiff_sqlx::ToSqlx;
@@ -44,6 +46,9 @@ const ATTEMPTS: i32 = 10;
 const BASE: SignedDuration = SignedDuration::from_secs(30);
 const LONGEST: SignedDuration = SignedDuration::from_hours(1);
 
+/// How long a message may be under way in real time: less than the two minutes for which it is taken.
+pub const UNDER_WAY: Duration = Duration::from_secs(100);
+
 pub(super) async fn insert(
     tx: &mut Tx,
     routes: &[Route],
@@ -73,44 +78,44 @@ pub(super) async fn insert(
     .map(|_| ())
 }
 
-/// Takes messages of these routes that are due; for a minute of real time no other node takes them.
+/// Takes the next message of a route that is due; for two minutes of real time no other node takes it.
 pub async fn take(
     pool: &PgPool,
-    routes: &[String],
-    limit: i64,
+    route: &str,
     now: Timestamp,
-) -> Result<Vec<Message>, sqlx::Error> {
+) -> Result<Option<Message>, sqlx::Error> {
     sqlx::query_as(include_str!("alert_messages_take.sql"))
-        .bind(routes)
+        .bind(route)
         .bind(now.to_sqlx())
-        .bind(limit)
-        .fetch_all(pool)
+        .fetch_optional(pool)
         .await
 }
 
-/// Marks a taken message: sent, or tried again later (with `error`), or failed when its attempts are spent.
+/// Marks a taken message: sent, or tried again later (with `error`), or failed when its attempts are spent. Returns
+/// whether it was still this attempt's to mark.
 pub async fn mark(
     pool: &PgPool,
     message: &Message,
     error: Option<&str>,
     now: Timestamp,
-) -> Result<(), sqlx::Error> {
+) -> Result<bool, sqlx::Error> {
     let state = match error {
         None => "sent",
         Some(_) if message.attempts >= ATTEMPTS => "failed",
         Some(_) => "pending",
     };
-    sqlx::query(
+    let marked = sqlx::query(
         "UPDATE yakin.alert_messages SET state = $2, error = left($3, 1000), due_at = $4, real_taken = NULL
-          WHERE message_id = $1",
+          WHERE message_id = $1 AND attempts = $5 AND state = 'pending'",
     )
     .bind(message.id)
     .bind(state)
     .bind(error)
     .bind((now + delay(message.attempts)).to_sqlx())
+    .bind(message.attempts)
     .execute(pool)
-    .await
-    .map(|_| ())
+    .await?;
+    Ok(marked.rows_affected() == 1)
 }
 
 fn delay(attempts: i32) -> SignedDuration {

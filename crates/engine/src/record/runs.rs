@@ -114,10 +114,11 @@ pub async fn facts(pool: &PgPool, run: i64) -> Result<RunFacts, Stop> {
         Option<Vec<i64>>,
         Option<jiff_sqlx::Timestamp>,
         bool,
+        Option<jiff_sqlx::Timestamp>,
     );
     let row: Row = sqlx::query_as(
         "SELECT period_start, period_end, params, dry_run, run_at, only_tenants, deadline_at,
-                released_by IS NOT NULL FROM yakin.runs
+                released_by IS NOT NULL, planned_at FROM yakin.runs
           WHERE id = $1",
     )
     .bind(run)
@@ -134,5 +135,6 @@ pub async fn facts(pool: &PgPool, run: i64) -> Result<RunFacts, Stop> {
         only_tenants: row.5,
         deadline: row.6.map(|d| d.to_jiff()),
         released: row.7,
+        planned_at: row.8.map(|p| p.to_jiff()),
     })
 }

@@ -5,6 +5,7 @@ use yakin_engine::operate::runs::{Wanted, cancel};
 use yakin_engine::operate::settings::set;
 use yakin_engine::operate::switches::stop_all;
 use yakin_engine::prelude::*;
+use yakin_engine::record::alert_messages::{mark, take};
 use yakin_engine::registry::entry;
 use yakin_testkit::{World, act};
 
@@ -176,4 +177,39 @@ async fn a_rule_that_is_switched_off_says_nothing_and_closes_what_it_said() {
     assert_eq!(open(&world).await, ["node_gone high"]);
     world.sql("UPDATE yakin.alert_rules SET enabled = false WHERE name = 'node_gone'").await;
     assert_eq!(open(&world).await, NONE);
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_message_is_one_senders_at_a_time_and_who_comes_too_late_marks_nothing() {
+    let world = World::new(Vec::new()).await;
+    world
+        .sql(
+            "INSERT INTO yakin.alerts (rule, subject, severity, message, opened_at, reminded_at)
+             SELECT name, 's', 'high', 'm', '2026-10-31', '2026-10-31' FROM yakin.alert_rules ORDER BY name LIMIT 1;
+             INSERT INTO yakin.alert_messages (alert_id, what, route, severity, subject, message, created_at, due_at)
+             SELECT id, 'opened', route, 'high', 's', 'm', '2026-10-31', '2026-10-31'
+               FROM yakin.alerts CROSS JOIN unnest(ARRAY['ops', 'other']) AS route",
+        )
+        .await;
+    let now = world.clock.now();
+    let next = async || take(&world.pool, "ops", now).await.unwrap();
+    let first = next().await.unwrap();
+    assert!(next().await.is_none(), "taken twice");
+    // its node hung; another takes the message over and sends it
+    let passes = |seconds: i32| {
+        format!(
+            "UPDATE yakin.alert_messages SET real_taken = real_taken - interval '{seconds} seconds'
+              WHERE route = 'ops'"
+        )
+    };
+    world.sql(&passes(110)).await;
+    assert!(next().await.is_none(), "a sender may take so long");
+    world.sql(&passes(11)).await;
+    let second = next().await.unwrap();
+    assert_eq!((second.id, second.attempts), (first.id, 2));
+    assert!(!mark(&world.pool, &first, Some("too late"), now).await.unwrap());
+    assert!(mark(&world.pool, &second, None, now).await.unwrap());
+    assert!(!mark(&world.pool, &second, Some("twice"), now).await.unwrap());
+    let states = "SELECT string_agg(concat_ws(' ', route, state, error), ', ' ORDER BY route) FROM yakin.alert_messages";
+    assert_eq!(world.one::<String>(states).await, "ops sent, other pending");
 }

@@ -11,6 +11,7 @@ mod dry_run;
 mod fairness;
 mod fencing;
 mod firings;
+mod holds;
 mod lanes;
 mod ledger;
 mod locks;

@@ -5,25 +5,23 @@ use std::str::FromStr;
 use sqlx::AssertSqlSafe;
 use sqlx::postgres::{PgConnectOptions, PgPool};
 use yakin_engine::database::{connect, migrate};
-use yakin_testkit::TestDatabase;
+use yakin_testkit::{OWNER, TestDatabase};
 
 /// A database of its own without any schema, and its owner's login.
 struct Fresh {
     beside: TestDatabase,
     name: String,
-    owner: String,
 }
 
 impl Fresh {
     async fn new() -> Fresh {
         let beside = TestDatabase::new().await;
-        let (name, owner): (String, String) =
-            sqlx::query_as("SELECT current_database() || '_fresh', current_user::text")
-                .fetch_one(&beside.owner)
-                .await
-                .unwrap();
-        let fresh = Fresh { beside, name, owner };
-        fresh.beside_sql(&format!("CREATE DATABASE {}", fresh.name)).await;
+        let name: String = sqlx::query_scalar("SELECT current_database() || '_fresh'")
+            .fetch_one(&beside.owner)
+            .await
+            .unwrap();
+        let fresh = Fresh { beside, name };
+        fresh.beside_sql(&format!("CREATE DATABASE {} OWNER {OWNER}", fresh.name)).await;
         fresh
     }
 
@@ -37,7 +35,7 @@ impl Fresh {
     }
 
     async fn migrate(&self) -> Result<(i64, i64), String> {
-        migrate(&self.url(&self.owner)).await.map_err(|e| e.to_string())
+        migrate(&self.url(OWNER)).await.map_err(|e| e.to_string())
     }
 
     /// Why a node cannot connect.
@@ -46,7 +44,7 @@ impl Fresh {
     }
 
     async fn sql(&self, sql: &str) {
-        let pool = PgPool::connect(&self.url(&self.owner)).await.unwrap();
+        let pool = PgPool::connect(&self.url(OWNER)).await.unwrap();
         sqlx::raw_sql(AssertSqlSafe(sql.to_owned())).execute(&pool).await.unwrap();
         pool.close().await;
     }

@@ -19,6 +19,7 @@ use crate::Answer;
 use crate::mail::relay::{Relay, Security};
 use crate::mail::verdict::{Fault, Step, answer};
 use crate::mail::wire::Wire;
+use crate::outgoing::Gate;
 
 /// Steps of one login; LOGIN takes two.
 const MOST_CHALLENGES: usize = 3;
@@ -29,6 +30,8 @@ pub(in crate::mail) struct Target<'a> {
     pub port: u16,
     pub security: Security,
     pub tls: Option<&'a TlsConnector>,
+    /// Says which addresses may be connected to; without it, all.
+    pub gate: Option<&'a Gate>,
     pub relay: &'a Relay,
 }
 
@@ -127,9 +130,7 @@ async fn open(target: Target<'_>) -> Result<Line, (Step, Fault)> {
 async fn reach(target: &Target<'_>, most: Duration) -> Result<TcpStream, Fault> {
     let (host, port) = (target.host, target.port);
     let end = Instant::now() + most;
-    let found = lookup_host((host, port)).await;
-    let found: Vec<SocketAddr> =
-        found.map_err(|e| Fault::Lost(format!("no address of {host}: {e}")))?.collect();
+    let found = addresses(target).await?;
     let mut why = format!("no address of {host}");
     for (tried, address) in found.iter().enumerate() {
         let left = end.saturating_duration_since(Instant::now());
@@ -145,6 +146,17 @@ async fn reach(target: &Target<'_>, most: Duration) -> Result<TcpStream, Fault> 
         }
     }
     Err(Fault::Lost(why))
+}
+
+/// What is connected to is what was judged: a name is looked up once.
+async fn addresses(target: &Target<'_>) -> Result<Vec<SocketAddr>, Fault> {
+    let (host, port) = (target.host, target.port);
+    if let Some(gate) = target.gate {
+        let found = gate.addresses(host, port).await.map_err(Fault::Lost)?;
+        return Ok(found.into_iter().map(|address| SocketAddr::new(address, port)).collect());
+    }
+    let found = lookup_host((host, port)).await;
+    Ok(found.map_err(|e| Fault::Lost(format!("no address of {host}: {e}")))?.collect())
 }
 
 async fn handshake(wire: &Wire, target: &Target<'_>, most: Duration) -> Result<(), Fault> {
