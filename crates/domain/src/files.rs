@@ -94,6 +94,10 @@ pub async fn attachment(
         Err(StorageError::Missing { .. }) => {
             refused(format!("attachment {key} is not in the storage"))
         }
+        // as often as it is asked for, and the tenant's other mail must not wait for it
+        Err(error @ (StorageError::TooLarge { .. } | StorageError::Refused { .. })) => {
+            refused(format!("attachment {key}: {error}"))
+        }
         Err(error) => Err(stop(error)),
     }
 }
