@@ -25,6 +25,12 @@ async fn a_node_that_stops_for_longer_than_its_lease_is_not_missed() {
         night.site.one::<i64>(&held).await == 0
     })
     .await;
+    until("its transactions are ended, which hold what the other needs", 20, async || {
+        let left = "SELECT count(*) FROM pg_stat_activity
+                     WHERE application_name LIKE 'yakin job % token 1' AND state = 'idle in transaction'";
+        night.site.one::<i64>(left).await == 0
+    })
+    .await;
     night.is_over().await;
     night.judge().await;
     frozen.signal(Signal::CONT);
