@@ -98,12 +98,12 @@ impl Night {
                                 ON a.application_name = format('yakin job %s token %s', j.id, j.token)
                              WHERE j.batch_id = '{batch}' AND a.wait_event = 'PgSleep')"
         );
-        until(&format!("{batch} is at work"), 60, async || self.site.one(&sql).await).await;
+        until(&format!("{batch} is at work"), 120, async || self.site.one(&sql).await).await;
     }
 
     /// Waits until nothing is left to do before the morning.
     async fn is_over(&self) {
-        until("the night is over", 60, async || {
+        until("the night is over", 150, async || {
             self.site
                 .one(&format!(
                     "SELECT (SELECT virtual_now = '{MORNING}' FROM yakin.control)
