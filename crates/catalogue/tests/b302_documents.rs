@@ -12,6 +12,7 @@ use common::Post;
 use yakin_domain::billing;
 use yakin_domain::billing::export::{Encoding, Form, LineEnd};
 use yakin_domain::billing::issuer::Issuer;
+use yakin_engine::operate::runs::{Again, rerun};
 use yakin_engine::record::audit::Act;
 use yakin_render::{Renderer, Settings};
 use yakin_testkit::stand_in::smtp::{SmtpStandIn, Tls};
@@ -212,6 +213,107 @@ async fn a_storage_that_refuses_leaves_dead_letters_and_once_mended_nothing_is_l
     assert_eq!(post.one::<i64>(ready).await, 1);
     assert_eq!(post.states().await, "pending 1");
     assert_eq!(post.one::<i64>("SELECT count(*) FROM app.accounting_exports").await, 1);
+}
+
+/// A storage that takes nothing more: for root a file system that is full, else a folder nobody may write to.
+struct Full(std::path::PathBuf);
+
+impl Full {
+    fn at(folder: &Path) -> Full {
+        let mut mount = Command::new("mount");
+        mount.args(["-t", "tmpfs", "-o", "size=64k", "none"]).arg(folder);
+        if mount.output().is_ok_and(|o| o.status.success()) {
+            let filled = std::fs::write(folder.join("filling"), vec![0; 1 << 20]);
+            assert_eq!(filled.unwrap_err().kind(), std::io::ErrorKind::StorageFull);
+        } else {
+            rights(folder, 0o555);
+        }
+        Full(folder.to_owned())
+    }
+}
+
+impl Drop for Full {
+    fn drop(&mut self) {
+        let _ = Command::new("umount").arg("-l").arg(&self.0).output();
+        rights(&self.0, 0o755);
+    }
+}
+
+fn rights(folder: &Path, mode: u32) {
+    let mode = std::os::unix::fs::PermissionsExt::from_mode(mode);
+    std::fs::set_permissions(folder, mode).unwrap();
+}
+
+/// What a night leaves of documents: made, rows of files, files, accounting files, letters; and dead letters.
+async fn left(post: &Post) -> String {
+    let rows: String = post
+        .one(
+            "SELECT concat_ws(' ', (SELECT count(document_ready_at) FROM app.invoices), (SELECT count(*) FROM app.files),
+                    (SELECT count(*) FROM app.accounting_exports), (SELECT count(*) FROM app.deliveries),
+                    (SELECT count(*) FROM yakin.dead_letters WHERE state = 'waiting'))",
+        )
+        .await;
+    let (mut files, mut folders) = (0, vec![post.folder.join("files")]);
+    while let Some(folder) = folders.pop() {
+        for entry in std::fs::read_dir(folder).unwrap() {
+            let path = entry.unwrap().path();
+            match path.is_dir() {
+                true => folders.push(path),
+                false => files += 1,
+            }
+        }
+    }
+    format!("{rows}, {files} files")
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn documents_wait_for_a_storage_that_is_full_and_are_made_once() {
+    let post = world(&[], None).await;
+    for code in ["acme", "other"] {
+        client(&post, code, 0).await;
+    }
+    let full = Full::at(&post.folder.join("files"));
+    let seen = post.run("BATCH-302", Some("2026-06-15"), &[]).await;
+    assert_eq!((seen.outcome(), seen.count("invoices")), ("succeeded", 2));
+    let causes: String = post
+        .one("SELECT string_agg(DISTINCT concat_ws(' ', outcome, cause), ', ') FROM yakin.job_history WHERE outcome <> 'done'")
+        .await;
+    assert_eq!(causes, "retry storage");
+    assert!(left(&post).await.starts_with("0 0 0 0 0"));
+    drop(full);
+    post.live("2026-07-01T02:06:00+09:00").await;
+    // two documents and their data, the accounting file, two letters
+    assert_eq!(left(&post).await, "2 4 1 2 0, 5 files");
+    let again = post.run("BATCH-302", Some("2026-06-15"), &[]).await;
+    assert_eq!(again.count("reused"), 2);
+    assert_eq!(left(&post).await, "2 4 1 2 0, 5 files");
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn documents_that_gave_up_on_a_full_storage_are_completed_by_requeueing_them_once() {
+    let post = world(&[], None).await;
+    client(&post, "acme", 0).await;
+    let full = Full::at(&post.folder.join("files"));
+    let seen = post.run("BATCH-302", Some("2026-06-15"), &[]).await;
+    for at in ["02:06", "02:18", "02:41", "03:30"] {
+        post.live(&format!("2026-07-01T{at}:00+09:00")).await;
+    }
+    let letters: Vec<String> =
+        post.one("SELECT array_agg(concat_ws(' ', cause, attempts)) FROM yakin.dead_letters").await;
+    assert_eq!(letters, ["storage 4", "storage 4"], "the document and the accounting file");
+    // the tenant's piece is done: there is nothing of it to be done again
+    let (registry, now) = (&post.engine.registry, post.clock.now());
+    let act = yakin_testkit::act();
+    let refused = rerun(&post.pool, registry, seen.id, Again::Failed, &act, now).await;
+    let refused = refused.unwrap_err().to_string();
+    assert!(refused.contains("no tenant of run"), "{refused}");
+    drop(full);
+    let waiting: Vec<String> =
+        post.one("SELECT array_agg(id::text ORDER BY id) FROM yakin.dead_letters").await;
+    for letter in waiting {
+        requeue(&post, &letter).await;
+    }
+    assert_eq!(left(&post).await, "1 2 1 1 0, 3 files");
 }
 
 async fn requeue(post: &Post, which: &str) {

@@ -4,7 +4,8 @@
 mod common;
 
 use common::{Post, slack};
-use yakin_testkit::stand_in::{Next, SlackStandIn, TeamsStandIn};
+use yakin_testkit::instant;
+use yakin_testkit::stand_in::{LineWorksStandIn, Next, SlackStandIn, TeamsStandIn};
 
 const NINE: &str = "2026-11-01T09:00:00+09:00";
 
@@ -208,4 +209,122 @@ async fn a_throttled_channel_waits_and_the_others_go_on() {
         )
         .await;
     assert_eq!(row, "retry_wait 0 1 09:02");
+}
+
+/// A tenant whose messages go to a talk room and a user of LINE WORKS, and into the application.
+async fn line_works() -> (LineWorksStandIn, Post, i64) {
+    let server = LineWorksStandIn::start(instant(NINE)).await;
+    server.channel("room");
+    server.user("taro@acme.example");
+    let post = world(&[server.host()]).await;
+    let tenant = post.client("acme").await;
+    let bot = serde_json::json!({
+        "client_id": LineWorksStandIn::CLIENT_ID, "client_secret": LineWorksStandIn::CLIENT_SECRET,
+        "service_account": LineWorksStandIn::SERVICE_ACCOUNT, "private_key": server.private_key_pem(),
+        "bot_id": LineWorksStandIn::BOT_ID, "api_url": server.base_url(), "auth_url": server.base_url(),
+    });
+    let integration = post.integration(tenant, "line_works", 60, &bot).await;
+    post.route(tenant, "line_works", Some(integration), "channel:room").await;
+    post.route(tenant, "line_works", Some(integration), "user:taro@acme.example").await;
+    post.route(tenant, "in_app", None, "").await;
+    (server, post, tenant)
+}
+
+/// The deliveries of a channel: where to, state, attempts, and when they are due again.
+async fn rows(post: &Post, channel: &str) -> String {
+    post.one(&format!(
+        "SELECT string_agg(concat_ws(' ', recipient, state, attempts,
+                           CASE state WHEN 'retry_wait' THEN to_char(due_at AT TIME ZONE 'Asia/Tokyo', 'HH24:MI') END),
+                           ', ' ORDER BY delivery_id)
+           FROM app.deliveries WHERE channel = '{channel}' AND source <> 'digest'"
+    ))
+    .await
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn line_works_gets_its_messages_at_once_and_the_later_ones_at_their_hour() {
+    let (server, post, tenant) = line_works().await;
+    notice(&post, tenant, NINE, READY).await;
+    notice(&post, tenant, "2026-11-01T10:30:00+09:00", READY).await;
+    let seen = post.run("BATCH-401", None, &[]).await;
+    assert_eq!((seen.outcome(), seen.count("sent")), ("succeeded", 2));
+    let receivers = |from: usize| {
+        let mut told: Vec<String> =
+            server.posts().into_iter().skip(from).map(|post| post.receiver).collect();
+        told.sort();
+        told
+    };
+    assert_eq!(receivers(0), ["channels/room", "users/taro@acme.example"]);
+    assert!(server.posts()[0].text.contains("稼働状況"));
+    // in a new day of tokens, the later ones by BATCH-402; asked again, nothing
+    server.revoke_tokens();
+    for at in ["2026-11-01T10:45:00+09:00", "2026-11-01T11:45:00+09:00"] {
+        post.set_clock(at);
+        server.set_now(instant(at));
+        post.run("BATCH-402", None, &[]).await;
+        assert_eq!(receivers(2), ["channels/room", "users/taro@acme.example"]);
+    }
+    assert_eq!(post.states().await, "sent 6");
+    let attempts: i64 = post
+        .one("SELECT max(attempts)::bigint FROM app.deliveries WHERE channel = 'line_works'")
+        .await;
+    assert_eq!((attempts, server.tokens_issued()), (1, 2));
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn line_works_is_tried_again_each_hour_three_times_and_throttling_costs_no_try() {
+    let (server, post, tenant) = line_works().await;
+    notice(&post, tenant, NINE, READY).await;
+    server.answer_next(Next::throttled("120"));
+    server.answer_next(Next::status(503));
+    post.run("BATCH-401", None, &[]).await;
+    post.live("2026-11-01T09:02:00+09:00").await;
+    assert_eq!(
+        rows(&post, "line_works").await,
+        "channel:room retry_wait 0 09:02, user:taro@acme.example retry_wait 1 10:00"
+    );
+    server.fail_until_told(Next::status(503));
+    for hour in [9, 10, 11, 12, 13] {
+        let at = format!("2026-11-01T{hour:02}:45:00+09:00");
+        post.set_clock(&at);
+        server.set_now(instant(&at));
+        let run = post.run("BATCH-402", None, &[]).await.id;
+        while post.seen(run).await.outcome() == "open" {
+            post.clock.set(post.clock.now() + jiff::SignedDuration::from_mins(5));
+            post.settle().await;
+        }
+    }
+    assert_eq!(
+        rows(&post, "line_works").await,
+        "channel:room failed 4, user:taro@acme.example failed 4"
+    );
+    assert_eq!(server.posts().len(), 0);
+    let digest: String = post
+        .one("SELECT body FROM app.deliveries WHERE source = 'digest' AND recipient = 'admin@acme.example'")
+        .await;
+    assert!(digest.contains("503"), "{digest}");
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn messages_in_the_application_have_arrived_with_their_row_whatever_the_others_do() {
+    let (server, post, tenant) = line_works().await;
+    post.sql(&format!(
+        "INSERT INTO app.users (tenant_id, email, name, role, created_at)
+         VALUES ({tenant}, 'second@acme.example', '管理者 二', 'admin', '2026-01-01')"
+    ))
+    .await;
+    notice(&post, tenant, NINE, READY).await;
+    server.fail_until_told(Next::status(503));
+    for batch in ["BATCH-401", "BATCH-402", "BATCH-401"] {
+        post.run(batch, None, &[]).await;
+    }
+    let sent: String = post
+        .one(
+            "SELECT concat_ws(' ', count(*), count(DISTINCT recipient), min(state), max(state), max(attempts),
+                    bool_and(sent_at = '2026-11-01T09:00:00+09:00'), bool_and(body LIKE '%稼働状況%'))
+               FROM app.deliveries WHERE channel = 'in_app'",
+        )
+        .await;
+    assert_eq!(sent, "2 2 sent sent 0 t t");
+    assert_eq!(rows(&post, "line_works").await.matches("retry_wait 1").count(), 2);
 }

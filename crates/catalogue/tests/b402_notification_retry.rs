@@ -3,7 +3,15 @@
 
 mod common;
 
+use std::sync::Arc;
+
 use common::{Post, slack};
+use tokio::task::JoinSet;
+use yakin_engine::operate::runs::{Wanted, start};
+use yakin_engine::spec::Queue;
+use yakin_engine::worker::execute::execute;
+use yakin_engine::worker::pool::work_until_empty;
+use yakin_testkit::act;
 use yakin_testkit::stand_in::smtp::{At, SmtpStandIn, Tls};
 use yakin_testkit::stand_in::{Next, SlackStandIn};
 
@@ -74,6 +82,107 @@ async fn retry(post: &Post, at: &str) {
         post.clock.set(post.clock.now() + jiff::SignedDuration::from_mins(15));
         post.settle().await;
     }
+}
+
+/// A run as an operator starts it; `None` where one is open already.
+async fn begin(post: &Post, batch: &str) -> Option<i64> {
+    let (registry, now, wanted) = (&post.engine.registry, post.clock.now(), Wanted::default());
+    start(&post.pool, registry, batch, wanted, "operator", &act(), now).await.ok()
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn two_workers_started_together_send_each_row_once() {
+    let smtp = SmtpStandIn::start(Tls::None).await;
+    let relay = format!("smtp+plain://127.0.0.1:{}", smtp.port());
+    let begun = "2026-11-01T09:45:00+09:00";
+    let post = Post::new(begun, &["BATCH-402", "BATCH-406"], &[&relay], &[]).await;
+    for n in 1..=4 {
+        let tenant = post.client(&format!("t{n}")).await;
+        post.mails(tenant, 24, 2).await;
+        post.mails(tenant, 24, 3).await;
+    }
+    post.sql("UPDATE app.deliveries SET state = 'retry_wait' WHERE priority = 3").await;
+    let mut runs = Vec::new();
+    for batch in ["BATCH-402", "BATCH-406"] {
+        let both = tokio::join!(begin(&post, batch), begin(&post, batch));
+        assert!(both.0.is_some() != both.1.is_some(), "one of two is refused: {both:?}");
+        runs.extend(both.0.or(both.1));
+    }
+    let second = Arc::new(post.worker().await);
+    post.engine.advance_step().await.unwrap();
+    for roster in second.claim(Queue::Notify, 2).await {
+        execute(&second, roster).await;
+    }
+    // each has half of the tenants' jobs
+    let mut working = JoinSet::new();
+    for engine in [&post.engine, &second] {
+        for job in engine.claim(Queue::Notify, 4).await {
+            let engine = engine.clone();
+            working.spawn(async move { execute(&engine, job).await });
+        }
+    }
+    assert_eq!(working.len(), 8);
+    working.join_all().await;
+    post.settle().await;
+    for run in runs {
+        assert_eq!(post.seen(run).await.outcome(), "succeeded");
+    }
+    assert_eq!(post.states().await, "sent 192");
+    let mut letters: Vec<String> = smtp.mails().into_iter().flat_map(|m| m.to).collect();
+    assert_eq!(letters.len(), 192);
+    letters.sort();
+    letters.dedup();
+    assert_eq!(letters.len(), 96, "each address has a letter of each batch");
+    let twice: i64 = post
+        .one("SELECT count(*) FROM app.deliveries WHERE source <> 'digest' AND attempts <> 1")
+        .await;
+    assert_eq!(twice, 0);
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_worker_that_is_taken_for_lost_and_its_successor_send_no_row_twice() {
+    let (server, post, integration) = chat().await;
+    rows(&post, integration, 20, "retry_wait", 2).await;
+    let second = post.worker().await;
+    begin(&post, "BATCH-402").await.unwrap();
+    post.engine.advance_step().await.unwrap();
+    for roster in second.claim(Queue::Notify, 1).await {
+        execute(&second, roster).await;
+    }
+    // one worker has sent a message and cannot write that down; its lease is taken from it meanwhile
+    post.sql(
+        "CREATE FUNCTION public.wait() RETURNS trigger LANGUAGE plpgsql AS
+         $$ BEGIN PERFORM pg_advisory_xact_lock(402); RETURN NEW; END $$;
+         CREATE TRIGGER wait BEFORE INSERT ON app.delivery_attempts FOR EACH ROW WHEN (NEW.answer = 'sent')
+         EXECUTE FUNCTION public.wait()",
+    )
+    .await;
+    let mut lock = post.database.owner.begin().await.unwrap();
+    sqlx::query("SELECT pg_advisory_xact_lock(402)").execute(&mut *lock).await.unwrap();
+    let taken_over = async {
+        server.wait_for_posts(1).await;
+        post.sql(
+            "UPDATE yakin.jobs SET lease_until = clock_timestamp() - interval '1 second'
+              WHERE state = 'running'",
+        )
+        .await;
+        second.watch_step().await.unwrap();
+        lock.rollback().await.unwrap();
+        work_until_empty(&second).await
+    };
+    let both = async { tokio::join!(work_until_empty(&post.engine), taken_over) };
+    let limit = std::time::Duration::from_secs(60);
+    let (one, two) = tokio::time::timeout(limit, both).await.expect("a worker that goes on");
+    one.and(two).unwrap();
+    let outcomes: String = post
+        .one("SELECT string_agg(outcome, ' ' ORDER BY token) FROM yakin.job_history WHERE kind = 'tenant'")
+        .await;
+    assert_eq!(outcomes, "lost done");
+    let mut texts: Vec<String> = server.posts().into_iter().map(|p| p.text).collect();
+    texts.sort();
+    texts.dedup();
+    assert_eq!((server.posts().len(), texts.len()), (20, 20));
+    assert_eq!(post.states().await, "sent 19, uncertain 1");
 }
 
 #[tokio::test(flavor = "multi_thread")]

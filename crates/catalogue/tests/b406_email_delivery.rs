@@ -272,3 +272,121 @@ async fn only_urgent_mail_goes_when_only_that_is_wanted() {
     post.run("BATCH-406", None, &[("priority_only", "true")]).await;
     assert_eq!(post.states().await, "pending 2, sent 1");
 }
+
+#[tokio::test(flavor = "multi_thread")]
+async fn after_three_hours_without_the_relay_each_letter_arrives_once_or_has_expired() {
+    let smtp = SmtpStandIn::start(Tls::None).await;
+    let post = Post::new(NINE, &["BATCH-402", "BATCH-406"], &[&plain(&smtp)], &[]).await;
+    let (acme, other) = (post.client("acme").await, post.client("other").await);
+    for tenant in [acme, other] {
+        post.mails(tenant, 5, 2).await;
+        post.mails(tenant, 1, 1).await;
+    }
+    // one had failed before and is BATCH-402's; one is of no use after half past ten
+    post.sql(
+        "UPDATE app.deliveries SET state = 'retry_wait', attempts = 1 WHERE recipient LIKE 'mail4@%';
+         UPDATE app.deliveries SET expires_at = '2026-11-01T10:30:00+09:00' WHERE recipient LIKE 'mail5@%'",
+    )
+    .await;
+    smtp.set_down(true).await;
+    let mut runs = Vec::new();
+    for hour in 9..=13 {
+        for (minute, batch) in [(10, "BATCH-406"), (45, "BATCH-402")] {
+            if (hour, minute) == (12, 45) {
+                smtp.set_down(false).await;
+            }
+            post.set_clock(&format!("2026-11-01T{hour:02}:{minute}:00+09:00"));
+            runs.push(post.run(batch, None, &[]).await.id);
+            // it waits for the relay as long as it may
+            for later in 1..=7 {
+                let at = format!("2026-11-01T{hour:02}:{:02}:00+09:00", minute + later * 2);
+                post.live(&at).await;
+            }
+        }
+    }
+    assert_eq!(post.states().await, "expired 2, sent 10");
+    let tries: String = post
+        .one(
+            "SELECT string_agg(DISTINCT concat_ws(' ', CASE WHEN recipient LIKE 'mail4@%' THEN 'second' ELSE 'first' END,
+                               state, attempts), ', ') FROM app.deliveries WHERE source <> 'digest'",
+        )
+        .await;
+    assert_eq!(tries, "first expired 0, first sent 1, second sent 2");
+    let mut ids: Vec<String> =
+        smtp.mails().iter().map(|letter| header(&letter.raw, "Message-ID")).collect();
+    ids.sort();
+    ids.dedup();
+    let letters = smtp.mails();
+    let told = letters.iter().filter(|l| !l.to[0].starts_with("mail")).count();
+    assert_eq!((letters.len() - told, ids.len()), (10, letters.len()), "each once");
+    for run in runs {
+        assert_eq!(post.seen(run).await.outcome(), "succeeded", "run {run}");
+    }
+}
+
+/// A file of a tenant in the storage, and a row that says it has so many bytes.
+async fn file(post: &Post, tenant: i64, name: &str, bytes: usize, said: usize) -> i64 {
+    let key = format!("tenant/{tenant}/{name}");
+    let path = post.folder.join("files").join(&key);
+    std::fs::create_dir_all(path.parent().unwrap()).unwrap();
+    std::fs::write(path, vec![b'x'; bytes]).unwrap();
+    post.one(&format!(
+        "INSERT INTO app.files (tenant_id, key, file_type, size_bytes, sha256, created_at)
+         VALUES ({tenant}, '{key}', 'pdf', {said}, '\\x00', '{NINE}') RETURNING file_id"
+    ))
+    .await
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn an_attachment_of_twenty_megabytes_fails_alone_and_says_why() {
+    let smtp = SmtpStandIn::start(Tls::None).await;
+    let post = world(&smtp).await;
+    let tenant = post.client("acme").await;
+    post.mails(tenant, 6, 2).await;
+    let (mega, large) = (1 << 20, 20 << 20);
+    let files = [
+        file(&post, tenant, "large.pdf", large, large).await,
+        // its row says less than lies there
+        file(&post, tenant, "grown.pdf", large, 1000).await,
+        file(&post, tenant, "six.pdf", 6 * mega, 6 * mega).await,
+        file(&post, tenant, "five.pdf", 5 * mega, 5 * mega).await,
+        file(&post, tenant, "small.pdf", 1000, 1000).await,
+    ];
+    let attached = [
+        (1, vec![files[0]]),
+        (2, vec![files[1]]),
+        // each may go, both together may not
+        (3, vec![files[2], files[3]]),
+        (4, vec![files[4]]),
+        (5, vec![files[2]]),
+    ];
+    for (n, ids) in attached {
+        post.sql(&format!(
+            "UPDATE app.deliveries SET attachments = ARRAY{ids:?} WHERE recipient = 'mail{n}@t{tenant}.example'"
+        ))
+        .await;
+    }
+    let seen = run(&post).await;
+    assert_eq!((seen.outcome(), seen.count("sent"), seen.count("failed")), ("succeeded", 3, 3));
+    for (n, said) in [(1, "20971520"), (2, "grown.pdf"), (3, "11534336")] {
+        let row = row(&post, n).await;
+        assert!(row.starts_with("failed 1 0 permanent"), "{row}");
+        let error: String = post
+            .one(&format!(
+                "SELECT error FROM app.deliveries WHERE recipient = 'mail{n}@t{tenant}.example'"
+            ))
+            .await;
+        assert!(error.contains(said) && error.contains("10485760"), "{error}");
+    }
+    for n in 4..=6 {
+        assert_eq!(row(&post, n).await, "sent 1 0");
+    }
+    assert_eq!(smtp.mails().len(), 3);
+    // it is told, and nobody's address is held against them
+    let digests: i64 = post
+        .one("SELECT count(*) FROM app.deliveries WHERE source = 'digest' AND body LIKE '%large.pdf%'")
+        .await;
+    assert!(digests > 0);
+    let suppressed: i64 = post.one("SELECT count(*) FROM app.suppressions").await;
+    assert_eq!(suppressed, 0);
+}

@@ -63,15 +63,22 @@ impl Tx {
         let pool = pool.clone();
         // In a task of its own: a caller that is cancelled here must not leave a half-begun connection behind.
         let begun = tokio::spawn(async move {
-            let mut tx = Tx {
-                connection: Some(pool.acquire().await?),
-                role,
-                follow_ups: Vec::new(),
-                planned: Vec::new(),
-                counted: RowCounts::new(),
-            };
-            sqlx::raw_sql(AssertSqlSafe(sql)).execute(tx.inner()?).await?;
-            Ok(tx)
+            let mut idle = pool.num_idle();
+            loop {
+                let mut tx = Tx {
+                    connection: Some(pool.acquire().await?),
+                    role,
+                    follow_ups: Vec::new(),
+                    planned: Vec::new(),
+                    counted: RowCounts::new(),
+                };
+                match sqlx::raw_sql(AssertSqlSafe(sql.clone())).execute(tx.inner()?).await {
+                    Ok(_) => return Ok(tx),
+                    // a connection that broke while nobody used it is no failure of the work
+                    Err(error) if idle > 0 && is_broken(&error) => idle -= 1,
+                    Err(error) => return Err(error),
+                }
+            }
         });
         begun.await.map_err(|e| sqlx::Error::Protocol(format!("beginning a transaction: {e}")))?
     }
@@ -173,6 +180,12 @@ impl Tx {
         drop(self.connection.take()); // clean: back to the pool
         Ok(())
     }
+}
+
+/// Whether the connection is gone: cut, or ended by the server as it stops.
+fn is_broken(error: &sqlx::Error) -> bool {
+    let code = error.as_database_error().and_then(|e| e.code());
+    matches!(error, sqlx::Error::Io(_)) || matches!(code.as_deref(), Some("57P01" | "57P02"))
 }
 
 fn wear(role: Role) -> String {

@@ -39,9 +39,13 @@ impl TestDatabase {
     pub async fn new() -> TestDatabase {
         let url = std::env::var("YAKIN_TEST_DATABASE_URL")
             .expect("YAKIN_TEST_DATABASE_URL is not set: eval \"$(scripts/test-postgres env)\" after `scripts/test-postgres start`");
-        let server = PgConnectOptions::from_str(&url)
-            .expect("YAKIN_TEST_DATABASE_URL")
-            .disable_statement_logging();
+        TestDatabase::on(&url).await
+    }
+
+    /// The same on a server of the test's own, whose superuser's URL this is.
+    pub async fn on(url: &str) -> TestDatabase {
+        let server =
+            PgConnectOptions::from_str(url).expect("the server's URL").disable_statement_logging();
         let mut admin = server.connect().await.expect("the test server");
         let template = template(&mut admin, &server).await;
         let name = unique_name();

@@ -62,7 +62,11 @@ pub struct Site {
 impl Site {
     /// Migrated and empty.
     pub async fn new() -> Site {
-        let database = TestDatabase::new().await;
+        Site::on(TestDatabase::new().await).await
+    }
+
+    /// The same on this database.
+    pub async fn on(database: TestDatabase) -> Site {
         let now = Some(instant(BEGIN));
         set_virtual_time(&database.owner, now, now).await.expect("virtual time");
         static NEXT: AtomicU64 = AtomicU64::new(0);
@@ -84,12 +88,17 @@ impl Site {
     /// With a small sample world that has no faults: the same each time.
     pub async fn with_sample(tenants: u32) -> Site {
         let site = Site::new().await;
+        site.fill(tenants).await;
+        site
+    }
+
+    /// Makes the small sample world in an empty database.
+    pub async fn fill(&self, tenants: u32) {
         let mut spec = SampleSpec::new(tenants, tenants * 5, 7, instant(BEGIN));
         spec.with_faults = false;
         spec.log_rows = u64::from(tenants) * 800;
-        let mut owner = site.database.owner.acquire().await.expect("owner");
+        let mut owner = self.database.owner.acquire().await.expect("owner");
         generate(&mut owner, &spec, |_| {}).await.expect("sample");
-        site
     }
 
     /// Lives these runs in this process, undisturbed.
@@ -196,8 +205,15 @@ impl Site {
 
     /// A serving node, once it answers.
     pub async fn serve(&self) -> Node {
+        self.serve_by(|_| {}).await
+    }
+
+    /// The same, its process changed before it starts.
+    pub async fn serve_by(&self, change: impl FnOnce(&mut Command)) -> Node {
         let arguments = ["serve", "--listen", "127.0.0.1:0", "--virtual", BEGIN];
-        Node::start(self.command(&arguments)).await
+        let mut command = self.command(&arguments);
+        change(&mut command);
+        Node::start(command).await
     }
 
     /// Where an attempt is to be tried again later, time stands until this moves it to that instant.

@@ -12,6 +12,7 @@ use yakin_adapters::storage::{Storage, StorageSettings};
 use yakin_domain::delivery::outside::PlatformRelay;
 use yakin_domain::delivery::senders::context;
 use yakin_domain::delivery::{Outside, Templates};
+use yakin_engine::engine::Engine;
 use yakin_engine::registry::AnyBatch;
 use yakin_testkit::World;
 
@@ -20,6 +21,9 @@ pub struct Post {
     pub world: World,
     pub folder: PathBuf,
     keys: Keys,
+    relays: Vec<String>,
+    allow: Vec<String>,
+    rate_per_minute: i64,
 }
 
 impl std::ops::Deref for Post {
@@ -55,31 +59,51 @@ impl Post {
         rate_per_minute: i64,
     ) -> Post {
         let _ = rustls::crypto::ring::default_provider().install_default();
-        let mut world = World::at(begin, batches(ids)).await;
+        let world = World::at(begin, batches(ids)).await;
         let folder = std::env::temp_dir().join(format!("yakin-post-{}", std::process::id()));
         std::fs::create_dir_all(&folder).unwrap();
         let key_file = folder.join("master.keys");
         let _ = std::fs::remove_file(&key_file);
         Keys::init(&key_file).unwrap();
-        let settings = OutgoingSettings { allow: allow.to_vec(), ..OutgoingSettings::default() };
+        let keys = Keys::read(&key_file).unwrap();
+        let relays = relays.iter().map(|r| (*r).to_owned()).collect();
+        let mut post = Post { world, folder, keys, relays, allow: allow.to_vec(), rate_per_minute };
+        let outside = post.outside();
+        Arc::get_mut(&mut post.world.engine).unwrap().provide(outside);
+        post
+    }
+
+    /// What a node of this world has of the outside.
+    fn outside(&self) -> Outside {
+        let settings =
+            OutgoingSettings { allow: self.allow.clone(), ..OutgoingSettings::default() };
         let outgoing = Outgoing::new(&settings).unwrap();
         let mut outside = Outside::new(outgoing, Templates::read(None).unwrap());
-        outside.keys = Some(Keys::read(&key_file).unwrap());
+        outside.keys = Some(Keys::read(&self.folder.join("master.keys")).unwrap());
         outside.operations = Some("operations@yakin.example".to_owned());
-        let url = format!("file://{}", folder.join("files").display());
+        let url = format!("file://{}", self.folder.join("files").display());
         let storage = Storage::open(&StorageSettings { url, ..StorageSettings::default() });
         outside.storage = Some(Arc::new(storage.unwrap()));
-        for (n, url) in relays.iter().enumerate() {
-            let relay = Relay::new(*url, "Yakin <billing@yakin.example>");
+        for (n, url) in self.relays.iter().enumerate() {
+            let relay = Relay::new(url, "Yakin <billing@yakin.example>");
             outside.relays.push(PlatformRelay {
                 name: format!("relay{n}"),
-                rate_per_minute,
+                rate_per_minute: self.rate_per_minute,
                 mailer: Arc::new(Mailer::new(relay).unwrap()),
             });
         }
-        Arc::get_mut(&mut world.engine).unwrap().provide(outside);
-        let keys = Keys::read(&key_file).unwrap();
-        Post { world, folder, keys }
+        outside
+    }
+
+    /// A second node that works.
+    pub async fn worker(&self) -> Engine {
+        let registry = self.engine.registry.clone();
+        let mut node =
+            Engine::join(self.pool.clone(), self.clock.clone(), registry, "second", &["work"])
+                .await
+                .unwrap();
+        node.provide(self.outside());
+        node
     }
 
     /// A tenant that may use the operator's relay, with an administrator.

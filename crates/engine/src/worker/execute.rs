@@ -27,7 +27,7 @@ pub async fn execute(engine: &Engine, job: Job) {
         tracing::warn!(
             job = job.id,
             token = job.token,
-            "the attempt had lost its lease; nothing was committed"
+            "the attempt had lost its lease, or had ended already; nothing more was committed"
         );
     }
 }

@@ -1,18 +1,23 @@
-//! Completions without rows of their own go to the database in batches, one statement for many.
+//! Completions without rows of their own go to the database in batches, one statement for many. While the database is
+//! away they wait for it, as long as the leases may last.
 
 use std::sync::Arc;
+use std::time::{Duration, Instant};
 
 use sqlx::postgres::PgPool;
 use tokio::sync::{mpsc, oneshot};
 
 use crate::clock::Clock;
+use crate::outcome::{Cause, Stop};
 use crate::queue::settle::{Settlement, settle};
-use crate::queue::settling_label;
+use crate::queue::{LEASE_SECONDS, settling_label};
 use crate::run::Attempt;
 use crate::tx::{Role, Tx};
 
 /// At most so many in one transaction.
 const BATCH: usize = 500;
+/// Between two tries while the database is away.
+const AGAIN: Duration = Duration::from_millis(500);
 
 struct Item {
     settlement: Settlement,
@@ -37,14 +42,7 @@ impl Settler {
         tokio::spawn(async move {
             let mut items = Vec::with_capacity(BATCH);
             while receiver.recv_many(&mut items, BATCH).await > 0 {
-                let settled = match write(&pool, &clock, node, &items).await {
-                    Ok(settled) => settled,
-                    Err(error) => {
-                        // the leases run out and the jobs are rescued: nothing is lost
-                        tracing::error!(%error, jobs = items.len(), "settling jobs failed");
-                        Vec::new()
-                    }
-                };
+                let settled = write_when_there(&pool, &clock, node, &items).await;
                 for item in items.drain(..) {
                     let _ = item.told.send(settled.contains(&item.settlement.id));
                 }
@@ -58,6 +56,31 @@ impl Settler {
         let (told, answer) = oneshot::channel();
         let sent = self.0.send(Item { settlement, attempt, told }).await;
         sent.is_ok() && answer.await.unwrap_or(false)
+    }
+}
+
+/// Writes, and tries again while the database is away: what is known already would else be found out by rescue, half a
+/// minute later, as a lost worker. The tokens keep a second writing from doing anything twice.
+async fn write_when_there(pool: &PgPool, clock: &Clock, node: i64, items: &[Item]) -> Vec<i64> {
+    let (begun, leases) =
+        (Instant::now(), Duration::from_secs(LEASE_SECONDS.unsigned_abs().into()));
+    loop {
+        let error = match write(pool, clock, node, items).await {
+            Ok(settled) => return settled,
+            Err(error) => error,
+        };
+        let (jobs, told) = (items.len(), error.to_string());
+        let away = matches!(
+            Stop::from(error),
+            Stop::Retry { cause: Cause::Database | Cause::LockConflict, .. }
+        );
+        if !away || begun.elapsed() >= leases {
+            // the leases run out and the jobs are rescued: nothing is lost
+            tracing::error!(error = told, jobs, "settling jobs failed");
+            return Vec::new();
+        }
+        tracing::warn!(error = told, jobs, "settling jobs failed; tried again");
+        tokio::time::sleep(AGAIN).await;
     }
 }
 

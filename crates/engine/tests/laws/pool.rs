@@ -103,3 +103,27 @@ async fn work_cut_off_by_its_timeout_in_the_middle_of_its_write_leaves_nothing()
         assert_eq!(is_clean(&world.pool).await, Ok(()));
     }
 }
+
+#[tokio::test(flavor = "multi_thread")]
+async fn connections_that_broke_while_idle_cost_no_attempt() {
+    let world = empty_world().await;
+    let pool = database::connect(&world.database.url("yakin_engine"), 4).await.unwrap();
+    let mut all = Vec::new();
+    for _ in 0..4 {
+        all.push(Tx::engine(&pool).await.unwrap());
+    }
+    for tx in all {
+        tx.rollback().await.unwrap();
+    }
+    while pool.num_idle() < 4 {
+        tokio::task::yield_now().await;
+    }
+    let ended: i64 = world
+        .one(
+            "SELECT count(pg_terminate_backend(pid, 10000)) FROM pg_stat_activity
+              WHERE datname = current_database() AND usename = 'yakin_engine'",
+        )
+        .await;
+    assert!(ended >= 4, "{ended} backends ended");
+    Tx::engine(&pool).await.unwrap().rollback().await.unwrap();
+}
