@@ -116,6 +116,8 @@ async fn batch(world: &World, mails: usize) -> anyhow::Result<Row> {
     let (sink, port) = start_sink(world).await?;
     let database = world.server.migrated("bench_mails").await?;
     let now = Clock::real().now();
+    // a run sends what was due at its own minute
+    let due = now.saturating_sub(jiff::SignedDuration::from_hours(1))?;
     database
         .sql(format!(
             "INSERT INTO app.tenants (tenant_id, code, name, created_on, platform_relay)
@@ -123,7 +125,7 @@ async fn batch(world: &World, mails: usize) -> anyhow::Result<Row> {
              INSERT INTO app.deliveries (tenant_id, source, source_id, channel, recipient, sender, priority, subject,
                                          body, due_at, expires_at, created_at)
              SELECT 1 + n % 100, 'notification', n, 'email', 'mail' || n || '@tenant.example', 'tenant', 2,
-                    '件名 ' || n, repeat('本文 ' || n || E'\\n', 20), '{now}', '{now}'::timestamptz + interval '1 day',
+                    '件名 ' || n, repeat('本文 ' || n || E'\\n', 20), '{due}', '{now}'::timestamptz + interval '1 day',
                     '{now}'
                FROM generate_series(1, {mails}) AS n"
         ))
