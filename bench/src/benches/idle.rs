@@ -39,9 +39,9 @@ pub async fn run(world: &World) -> anyhow::Result<Report> {
     Ok(report)
 }
 
-/// Seconds of processor time in a minute of `wait`, of a process tree and the server.
-async fn spent(world: &World, process: u32, wait: Duration) -> f64 {
-    let both = || cpu_ms(process) + cpu_ms(world.server.process);
+/// Seconds of processor time in a minute of `wait`, of a process tree, if any, and the server.
+async fn spent(world: &World, process: Option<u32>, wait: Duration) -> f64 {
+    let both = || process.map_or(0, cpu_ms) + cpu_ms(world.server.process);
     let before = both();
     tokio::time::sleep(wait).await;
     let scale = 60.0 / wait.as_secs_f64();
@@ -58,7 +58,7 @@ async fn rest(world: &World, database: &Database) -> anyhow::Result<()> {
 async fn bare(world: &World, minute: Duration) -> anyhow::Result<f64> {
     let database = world.server.empty("bench_idle").await?;
     rest(world, &database).await?;
-    let seconds = spent(world, 0, minute).await;
+    let seconds = spent(world, None, minute).await;
     world.server.drop(database).await?;
     Ok(seconds)
 }
@@ -70,7 +70,7 @@ async fn yakin(world: &World, minute: Duration) -> anyhow::Result<(f64, f64)> {
     gone(&database, "SELECT EXISTS (SELECT FROM yakin.nodes WHERE real_planned IS NOT NULL)")
         .await?;
     rest(world, &database).await?;
-    let cpu = spent(world, process, minute).await;
+    let cpu = spent(world, Some(process), minute).await;
     let memory = resident_mb(process)?;
     node.kill().await?;
     world.server.drop(database).await?;
@@ -98,7 +98,7 @@ async fn graphile(
     let mut worker = Worker::start(command).await?;
     worker.go(0).await?;
     rest(world, &database).await?;
-    let cpu = spent(world, worker.process(), minute).await;
+    let cpu = spent(world, Some(worker.process()), minute).await;
     let memory = resident_mb(worker.process())?;
     worker.end().await?;
     world.server.drop(database).await?;
