@@ -285,3 +285,28 @@ need_faketime() {
     has_faketime || say "note: libfaketime is missing (Debian, Ubuntu: 'apt-get install libfaketime' as root); tests of" \
         "clocks will fail"
 }
+
+# ---- what the bench sets beside Yakin ----
+
+# Redis's program alone: Debian's redis-server would set up a service, its redis-tools carries the same program.
+need_redis() {
+    has redis-server || has redis-check-rdb || { can_apt && apt_install redis-tools; } || true
+    has redis-server || has redis-check-rdb || say "note: Redis is missing (Debian's package redis-tools has it);" \
+        "BullMQ is left out"
+}
+
+# Node.js, and the modules of a package.json [FOLDER] in a cache folder; exports NODE_PATH. Its versions are exact.
+need_node_modules() {
+    local modules package=$1/package.json
+    unset NODE_PATH
+    has npm || { can_apt && apt_install nodejs npm; } || true
+    has npm || { say "note: Node.js with npm is missing; the peers in it are left out"; return 0; }
+    modules=$(tools_dir)/node-$(sha256sum "$package" | cut -c 1-12)
+    if [ ! -e "$modules/complete" ]; then
+        say "installing Node.js modules into $modules"
+        mkdir -p "$modules" && cp "$package" "$modules/" &&
+            (cd "$modules" && npm install --no-package-lock --no-audit --no-fund --ignore-scripts --loglevel error) >&2 &&
+            touch "$modules/complete" || { say "note: the modules could not be installed; their peers are left out"; return 0; }
+    fi
+    export NODE_PATH=$modules/node_modules
+}
