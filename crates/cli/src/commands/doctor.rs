@@ -47,7 +47,10 @@ pub async fn doctor(arguments: &Arguments) -> anyhow::Result<End> {
         Ok(config) => {
             checks.add("configuration", Standing::Good, "readable", "");
             issuer(&mut checks, &config);
-            doctor_files::storage(&mut checks, &config).await;
+            let given = arguments.database_url.as_ref().filter(|url| !url.is_empty());
+            let private = given.or(config.database.url.as_ref()).is_none();
+            let beside = if private { data_dir().ok() } else { None };
+            doctor_files::storage(&mut checks, &config, beside.as_deref()).await;
             doctor_files::keys(&mut checks, &config);
             doctor_outside::relays(&mut checks, &config).await;
             doctor_outside::templates(&mut checks, &config).await;

@@ -1,15 +1,16 @@
 //! What `yakin doctor` says of the storage and the keys.
 
 use std::os::unix::fs::PermissionsExt;
+use std::path::Path;
 
 use super::doctor::{Checks, Standing};
 use super::stores;
 use crate::config::Config;
 
-/// Writes, reads and deletes a file in the storage.
-pub async fn storage(checks: &mut Checks, config: &Config) {
+/// Writes, reads and deletes a file in the storage; beside a private database in `data_dir`, that is its folder `files`.
+pub async fn storage(checks: &mut Checks, config: &Config, data_dir: Option<&Path>) {
     const NAME: &str = "storage";
-    let storage = match stores::storage(config, None) {
+    let storage = match stores::storage(config, data_dir) {
         Ok(Some(storage)) => storage,
         Ok(None) => {
             let found = "not configured: documents have no place to lie in";
