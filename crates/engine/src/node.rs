@@ -31,6 +31,10 @@ pub struct Options {
 /// A node whose loops hang for so long ends itself; what supervises it (systemd) starts it afresh.
 const STUCK_SECONDS: f64 = 120.0;
 
+/// The planner looks no sooner again, and steps no more often while jobs end.
+const SHORTEST_REST: Duration = Duration::from_millis(5);
+const GATHER: Duration = Duration::from_millis(20);
+
 /// Runs the node until `stop`; then drains and leaves.
 pub async fn serve(
     engine: Arc<Engine>,
@@ -76,11 +80,37 @@ async fn plan_loop(engine: Arc<Engine>, stop: CancellationToken) {
         if again {
             continue;
         }
+        let rest = rest(&engine).await;
         tokio::select! {
-            () = engine.wake_planner.notified() => {}
-            () = tokio::time::sleep(engine.poll_every()) => {}
+            () = engine.wake_planner.notified() => gather(&engine).await,
+            () = tokio::time::sleep(rest) => {}
             () = stop.cancelled() => {}
         }
+    }
+}
+
+/// Until the next scheduled job is due, at most until the next poll.
+async fn rest(engine: &Engine) -> Duration {
+    let poll = engine.poll_every();
+    if engine.clock.is_set() {
+        return poll;
+    }
+    let next = sqlx::query_scalar::<_, Option<jiff_sqlx::Timestamp>>(
+        "SELECT min(run_at) FROM yakin.jobs WHERE state = 'scheduled'",
+    )
+    .fetch_one(&engine.pool)
+    .await;
+    // an error shows in the next step, too
+    let Ok(Some(next)) = next else { return poll };
+    let until = Duration::try_from(next.to_jiff().duration_since(engine.clock.now()));
+    // what is due and still there is locked at this instant
+    until.unwrap_or_default().clamp(SHORTEST_REST, poll)
+}
+
+/// Jobs end in crowds: one look at the runs serves all of a moment.
+async fn gather(engine: &Engine) {
+    if !engine.clock.is_set() {
+        tokio::time::sleep(GATHER).await;
     }
 }
 

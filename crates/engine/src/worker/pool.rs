@@ -8,7 +8,7 @@ use tokio_util::sync::CancellationToken;
 
 use super::execute::execute;
 use crate::engine::Engine;
-use crate::queue::claim;
+use crate::queue::{JobKind, claim};
 use crate::spec::Queue;
 
 /// How many attempts of each queue a node runs at once.
@@ -69,10 +69,14 @@ pub async fn work_queue(
         for job in jobs {
             let Some(permit) = held.split(1) else { break };
             let engine = engine.clone();
+            // a follow-up holds no run open; in virtual time its end may let time go on
+            let planner_waits = job.kind != JobKind::FollowUp || engine.clock.is_set();
             tokio::spawn(async move {
                 execute(&engine, job).await;
                 engine.job_ended.notify_waiters();
-                engine.wake_planner.notify_one();
+                if planner_waits {
+                    engine.wake_planner.notify_one();
+                }
                 drop(permit);
             });
         }
