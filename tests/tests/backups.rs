@@ -14,32 +14,14 @@ use yakin_engine::operate::runs::{Wanted, start};
 use yakin_engine::schedule::planner::register;
 use yakin_testkit::{BEGIN, act, instant};
 
-/// A site with keys and a folder for sets.
-async fn site() -> Site {
-    let site = Site::new().await;
-    let told = tell(site.command(&["keys", "backup", "--file", "backup.key", "--json"]));
-    assert_eq!(told.code, 0, "{}", told.err);
-    let made: serde_json::Value = serde_json::from_str(&told.out).unwrap();
-    let url = site.owner_url(None);
-    let config = std::fs::read_to_string(site.dir.join("yakin.toml")).unwrap();
-    let config = config.replace("[database]", &format!("[database]\nbackup_url = {url:?}"));
-    let more = format!(
-        "[keys]\nbackup_recipients = [{}]\nbackup_identity_file = {:?}\n[backup]\nfolder = {:?}\n",
-        made["recipient"],
-        site.dir.join("backup.key"),
-        site.dir.join("sets")
-    );
-    std::fs::write(site.dir.join("yakin.toml"), config + &more).unwrap();
-    site
-}
-
 fn params(site: &Site) -> Vec<(String, String)> {
     vec![("databases".to_owned(), site.database.name().to_owned())]
 }
 
 #[tokio::test(flavor = "multi_thread")]
 async fn an_operator_backs_up_looks_verifies_and_restores_into_a_new_database() {
-    let site = site().await;
+    let site = Site::new().await;
+    site.add_backups();
     let only = format!("databases={}", site.database.name());
     let none = tell(site.command(&["backup", "list"]));
     assert!(none.out.contains("`yakin run BATCH-101` writes one"), "{}", none.out);
@@ -101,7 +83,8 @@ async fn the_first_node_ends_what_was_open(site: &Site, new: &str) {
 
 #[tokio::test(flavor = "multi_thread")]
 async fn a_node_killed_in_mid_dump_leaves_nothing_that_the_next_does_not_clear() {
-    let site = site().await;
+    let site = Site::new().await;
+    site.add_backups();
     site.sql("CREATE TABLE public.noise AS SELECT gen_random_uuid() AS u FROM generate_series(1, 800000)")
         .await;
     let registry = yakin_catalogue::registry().unwrap();

@@ -85,6 +85,10 @@ pub async fn attachments(
     if let Some(id) = ids.iter().find(|id| !rows.iter().any(|r| r.file_id == **id)) {
         return refused(format!("attachment {id} is no file of this tenant"));
     }
+    if let Some(row) = rows.iter().find(|r| r.size_bytes > most_bytes as i64) {
+        let FileRow { key, size_bytes, .. } = row;
+        return refused(format!("attachment {key} has {size_bytes} bytes; at most {most_bytes}"));
+    }
     let bytes: u64 = rows.iter().map(|r| r.size_bytes.unsigned_abs()).sum();
     if bytes > most_bytes as u64 {
         return refused(format!("attachments of {bytes} bytes; at most {most_bytes}"));

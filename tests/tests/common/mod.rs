@@ -85,6 +85,24 @@ impl Site {
             .expect("configuration");
     }
 
+    /// Adds keys, a login and a folder for backups to the configuration that is there.
+    pub fn add_backups(&self) {
+        let told = tell(self.command(&["keys", "backup", "--file", "backup.key", "--json"]));
+        assert_eq!(told.code, 0, "{}", told.err);
+        let made: serde_json::Value = serde_json::from_str(&told.out).expect("JSON");
+        let file = self.dir.join("yakin.toml");
+        let config = std::fs::read_to_string(&file).expect("configuration");
+        let login = format!("[database]\nbackup_url = {:?}", self.owner_url(None));
+        let more = format!(
+            "[keys]\nbackup_recipients = [{}]\nbackup_identity_file = {:?}\n[backup]\nfolder = {:?}\n",
+            made["recipient"],
+            self.dir.join("backup.key"),
+            self.dir.join("sets")
+        );
+        let config = config.replacen("[database]", &login, 1);
+        std::fs::write(file, config + &more).expect("configuration");
+    }
+
     /// With a small sample world that has no faults: the same each time.
     pub async fn with_sample(tenants: u32) -> Site {
         let site = Site::new().await;

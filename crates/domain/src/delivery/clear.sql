@@ -20,8 +20,11 @@ WITH found AS (
       LEFT JOIN app.suppressions x
              ON x.tenant_id = d.tenant_id AND d.channel = 'email' AND x.address = lower(d.recipient)
      WHERE d.tenant_id = yakin.current_tenant() AND d.channel = ANY ($2)
-       AND (d.state IN ('pending', 'retry_wait')
-            OR d.state = 'sending' AND NOT yakin.attempt_holds(d.job_id, d.token))
+       -- no row is locked that stays as it is: another batch may be taking it this moment
+       AND (d.state = 'sending' AND NOT yakin.attempt_holds(d.job_id, d.token)
+            OR d.state IN ('pending', 'retry_wait')
+               AND (d.expires_at <= $1 OR d.source = 'notification' AND t.status <> 'active'
+                    OR NOT coalesce(s.enabled, true) OR NOT coalesce(i.enabled, true) OR x.address IS NOT NULL))
        FOR UPDATE OF d SKIP LOCKED
 ), judged AS (
     SELECT delivery_id, on_wire,
