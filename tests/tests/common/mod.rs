@@ -205,7 +205,8 @@ impl Site {
     pub fn command(&self, arguments: &[&str]) -> Command {
         let mut command = Command::new(binary());
         for (key, _) in std::env::vars() {
-            if key.starts_with("YAKIN_") || key.starts_with("PG") {
+            // but for the programs of the server that the tests run on
+            if key.starts_with("YAKIN_") && key != "YAKIN_PG_BIN" || key.starts_with("PG") {
                 command.env_remove(key);
             }
         }
