@@ -91,8 +91,7 @@ impl Tools {
         database: &str,
         owners: bool,
     ) -> Result<(PipeWriter, Working)> {
-        let mut command = self.command("pg_restore", login, None);
-        command.arg(format!("--dbname={}", login.url(Some(database))));
+        let mut command = self.command("pg_restore", login, Some(database));
         command.args(["--exit-on-error", "--no-password"]);
         if !owners {
             command.args(["--no-owner", "--no-privileges"]);

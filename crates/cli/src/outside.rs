@@ -5,6 +5,7 @@ use std::time::Duration;
 
 use yakin_adapters::mail::Mailer;
 use yakin_adapters::outgoing::{Outgoing, OutgoingSettings};
+use yakin_domain::backup::Backups;
 use yakin_domain::delivery::outside::PlatformRelay;
 use yakin_domain::delivery::{Outside, Templates};
 use yakin_engine::engine::Engine;
@@ -18,21 +19,27 @@ use crate::place::Place;
 /// Gives the node what its batches ask for; a part that cannot work as configured stops the start.
 pub fn provide(engine: &mut Engine, place: &Place) -> Result<(), ConfigError> {
     let backups = stores::backups(place)?;
-    give(engine, &place.config, renderer(&place.config)?, outside(place)?);
-    if let Some(backups) = backups {
-        engine.provide(backups);
-    }
+    give(engine, &place.config, renderer(&place.config)?, outside(place)?, backups);
     Ok(())
 }
 
 /// Gives the node what has been opened already.
-pub fn give(engine: &mut Engine, config: &Config, renderer: Renderer, outside: Outside) {
+pub fn give(
+    engine: &mut Engine,
+    config: &Config,
+    renderer: Renderer,
+    outside: Outside,
+    backups: Option<Backups>,
+) {
     if let Some(issuer) = &config.issuer {
         engine.provide(issuer.clone());
     }
     engine.provide(config.export);
     engine.provide(renderer);
     engine.provide(outside);
+    if let Some(backups) = backups {
+        engine.provide(backups);
+    }
     let routes = config.alerts.iter();
     let routes = routes.map(|r| Route { name: r.name.clone(), from: r.from_severity });
     engine.route_alerts(routes.collect());

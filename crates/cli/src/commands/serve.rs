@@ -63,10 +63,7 @@ pub async fn serve(place: &Place, serve: &Serve) -> anyhow::Result<End> {
     let roles: Vec<&str> = serve.roles.iter().map(String::as_str).collect();
     let name = format!("{} {}", hostname(), std::process::id());
     let mut engine = Engine::join(pool, clock, registry()?, &name, &roles).await?;
-    outside::give(&mut engine, &place.config, renderer, outside);
-    if let Some(backups) = backups {
-        engine.provide(backups);
-    }
+    outside::give(&mut engine, &place.config, renderer, outside, backups);
     let options = Options {
         roles: Roles { plan: has("plan"), work: has("work") },
         permits: permits(&place.config),

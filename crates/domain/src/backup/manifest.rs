@@ -7,8 +7,8 @@ use std::path::Path;
 use jiff::Timestamp;
 use jiff::civil::Date;
 use serde::{Deserialize, Serialize};
-use sha2::{Digest, Sha256};
 use yakin_adapters::archive::{self, Sealed};
+use yakin_adapters::storage::Stored;
 
 use super::{BackupError, Result};
 
@@ -130,7 +130,7 @@ impl Manifest {
                 return Err(unreadable(format!("'{file}' is no name of an archive")));
             }
         }
-        Ok(Some((manifest, hex(&bytes))))
+        Ok(Some((manifest, Stored::of(&bytes).sha256)))
     }
 }
 
@@ -167,7 +167,7 @@ fn write(folder: &Path, name: &str, value: &impl Serialize) -> Result<String> {
     let mut file = fs::File::create(archive::partial(&path)).map_err(failed)?;
     file.write_all(&bytes).and_then(|()| file.sync_all()).map_err(failed)?;
     archive::settle(&path)?;
-    Ok(hex(&bytes))
+    Ok(Stored::of(&bytes).sha256)
 }
 
 fn read(path: &Path) -> Result<Option<Vec<u8>>> {
@@ -182,8 +182,4 @@ fn read(path: &Path) -> Result<Option<Vec<u8>>> {
         Ok(_) => {}
     }
     fs::read(path).map(Some).map_err(failed)
-}
-
-fn hex(bytes: &[u8]) -> String {
-    Sha256::digest(bytes).iter().map(|b| format!("{b:02x}")).collect()
 }
