@@ -4,6 +4,7 @@ pub mod data;
 pub mod monitor;
 pub mod notify;
 pub mod report;
+pub mod skillsheet;
 pub mod system;
 pub mod tenant;
 
@@ -25,6 +26,7 @@ pub fn all() -> Vec<Arc<dyn AnyBatch>> {
         tenant::BATCHES,
         notify::BATCHES,
         monitor::BATCHES,
+        skillsheet::BATCHES,
     ]
     .into_iter()
     .flatten()
