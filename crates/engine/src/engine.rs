@@ -1,7 +1,9 @@
-//! A node: what it holds, the steps of its planner, and the loops of `serve`.
+//! A node: what it holds, and the steps of its planner.
+
+mod loops;
 
 use std::collections::HashMap;
-use std::sync::atomic::{AtomicI64, Ordering};
+use std::sync::atomic::{AtomicBool, AtomicI64, Ordering};
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::{Duration, Instant};
 
@@ -50,7 +52,11 @@ pub struct Engine {
     planned_ms: AtomicI64,
     /// The schedule time, in microseconds, that the planner's last whole step was for.
     planned_for: AtomicI64,
+    /// When the next scheduled job was due at the planner's last look, in microseconds.
+    next_job: AtomicI64,
     plans: bool,
+    /// Whether arrivals of jobs are heard of at once.
+    listening: AtomicBool,
     plan_looped_ms: AtomicI64,
     claim_looped_ms: AtomicI64,
 }
@@ -101,7 +107,9 @@ impl Engine {
             began: Instant::now(),
             planned_ms: AtomicI64::new(0),
             planned_for: AtomicI64::new(i64::MIN),
+            next_job: AtomicI64::new(i64::MAX),
             plans: roles.contains(&"plan"),
+            listening: AtomicBool::new(false),
             plan_looped_ms: AtomicI64::new(0),
             claim_looped_ms: AtomicI64::new(0),
         };
@@ -133,24 +141,33 @@ impl Engine {
     }
 
     /// One step of the planner: the shared virtual time is read, firings are written ahead, due ones start, runs
-    /// move on. Returns the runs that ended.
+    /// move on; one look says which of these there is anything for. Returns the runs that ended.
     pub async fn plan_step(&self) -> Result<Vec<Ending>, sqlx::Error> {
         self.read_virtual_time().await?;
-        self.read_overrides().await?;
         let now = self.clock.now();
-        planner::plan(&self.pool, &self.registry, now).await?;
-        let started = starter::start_due(&self.pool, &self.registry, now).await?;
-        started.ended.iter().for_each(|outcome| self.metrics.firing_ended(outcome));
-        self.promote_step().await?;
-        let ended = self.advance_step().await?;
+        let to_do = planner::look(&self.pool, &self.registry, now).await?;
+        if to_do.to_plan {
+            planner::plan(&self.pool, &self.registry, now).await?;
+        }
+        let mut started = starter::Started::default();
+        if to_do.to_plan || to_do.firings {
+            started = starter::start_due(&self.pool, &self.registry, now).await?;
+            started.ended.iter().for_each(|outcome| self.metrics.firing_ended(outcome));
+        }
+        if to_do.next_job.is_some_and(|at| at.to_jiff() <= now) {
+            self.promote_step().await?;
+        }
+        let mut ended = Vec::new();
+        if to_do.runs || started.runs > 0 {
+            self.read_overrides().await?;
+            ended = self.advance_step().await?;
+        }
         self.planned_ms.store(self.uptime_ms(), Ordering::Relaxed);
         // virtual time must not pass a firing that another node holds
         let planned_for = if started.contended { i64::MIN } else { now.as_microsecond() };
         self.planned_for.store(planned_for, Ordering::Relaxed);
-        sqlx::query("UPDATE yakin.nodes SET real_planned = clock_timestamp() WHERE id = $1")
-            .bind(self.node)
-            .execute(&self.pool)
-            .await?;
+        let next_job = to_do.next_job.map_or(i64::MAX, |at| at.to_jiff().as_microsecond());
+        self.next_job.store(next_job, Ordering::Relaxed);
         Ok(ended)
     }
 
@@ -189,7 +206,8 @@ impl Engine {
     pub async fn heartbeat_step(&self) -> Result<(), sqlx::Error> {
         let held: Vec<(i64, i64)> =
             self.with_held(|held| held.iter().map(|(id, h)| (*id, h.token)).collect());
-        let lost = heartbeat::heartbeat(&self.pool, self.node, &held).await?;
+        let planned = self.plans.then(|| self.planner_behind());
+        let lost = heartbeat::heartbeat(&self.pool, self.node, &held, planned).await?;
         let runs: Vec<i64> = self.with_held(|held| held.values().filter_map(|h| h.run).collect());
         let cancelled: Vec<i64> = sqlx::query_scalar(
             "SELECT id FROM yakin.runs WHERE id = ANY ($1) AND cancel_requested ORDER BY id",
@@ -249,7 +267,7 @@ impl Engine {
         Ok(())
     }
 
-    async fn read_overrides(&self) -> Result<(), sqlx::Error> {
+    pub(crate) async fn read_overrides(&self) -> Result<(), sqlx::Error> {
         let rows: Vec<(String, String, String)> = sqlx::query_as(
             "SELECT batch_id, key, value FROM yakin.settings ORDER BY batch_id, key",
         )
@@ -275,38 +293,6 @@ impl Engine {
 
     pub(crate) fn timeout(&self, spec: &'static Spec) -> Duration {
         self.effective(spec).timeout
-    }
-
-    /// Claims up to `limit` jobs of a queue, unless it is paused or everything is stopped.
-    pub async fn claim(&self, queue: Queue, limit: usize) -> Vec<Job> {
-        let limit = i32::try_from(limit).unwrap_or(i32::MAX);
-        let claimed = match self.may_claim(queue).await {
-            Ok(true) => {
-                claim::claim(&self.pool, queue.name(), limit, self.node, &self.registry.ids()).await
-            }
-            Ok(false) => Ok(Vec::new()),
-            Err(error) => Err(error),
-        };
-        claimed.unwrap_or_else(|error| {
-            tracing::error!(%error, queue = queue.name(), "claiming jobs failed");
-            Vec::new()
-        })
-    }
-
-    /// Whether the queue is open; on the way, the shared virtual time and fresh overrides are taken over.
-    async fn may_claim(&self, queue: Queue) -> Result<bool, sqlx::Error> {
-        type Row = (bool, Option<jiff_sqlx::Timestamp>, bool);
-        let (open, virtual_now, waiting): Row = sqlx::query_as(include_str!("may_claim.sql"))
-            .bind(queue.name())
-            .fetch_one(&self.pool)
-            .await?;
-        if let Some(now) = virtual_now {
-            self.clock.set(now.to_jiff());
-        }
-        if open && waiting {
-            self.read_overrides().await?;
-        }
-        Ok(open && waiting)
     }
 
     /// Wakes the queue's work loop; a loop that is not waiting just now goes round once more.
@@ -352,36 +338,6 @@ impl Engine {
     /// How many jobs this node holds.
     pub fn holding(&self) -> usize {
         self.with_held(|held| held.len())
-    }
-
-    pub(crate) fn claim_loop_alive(&self) {
-        self.claim_looped_ms.store(self.uptime_ms(), Ordering::Relaxed);
-    }
-
-    pub(crate) fn plan_loop_alive(&self) {
-        self.plan_looped_ms.store(self.uptime_ms(), Ordering::Relaxed);
-    }
-
-    /// Real seconds since the planner last finished a step: its health. 0 on a node that does not plan.
-    pub fn planner_behind(&self) -> f64 {
-        if self.plans { self.since(&self.planned_ms) } else { 0.0 }
-    }
-
-    /// Real seconds since the planner's and the claims' loops last went round, well or not: the watchdog's measure.
-    pub(crate) fn loops_silent(&self) -> (f64, f64) {
-        (self.since(&self.plan_looped_ms), self.since(&self.claim_looped_ms))
-    }
-
-    fn since(&self, then: &AtomicI64) -> f64 {
-        (self.uptime_ms() - then.load(Ordering::Relaxed)) as f64 / 1000.0
-    }
-    /// How often an idle loop looks without being told.
-    pub(crate) fn poll_every(&self) -> Duration {
-        Duration::from_millis(if self.clock.is_set() { 20 } else { 1000 })
-    }
-
-    fn uptime_ms(&self) -> i64 {
-        i64::try_from(self.began.elapsed().as_millis()).unwrap_or(i64::MAX)
     }
 
     fn with_held<T>(&self, f: impl FnOnce(&mut HashMap<i64, Held>) -> T) -> T {

@@ -31,8 +31,7 @@ pub struct Options {
 /// A node whose loops hang for so long ends itself; what supervises it (systemd) starts it afresh.
 const STUCK_SECONDS: f64 = 120.0;
 
-/// The planner looks no sooner again, and steps no more often while jobs end.
-const SHORTEST_REST: Duration = Duration::from_millis(5);
+/// The planner steps no more often while jobs end.
 const GATHER: Duration = Duration::from_millis(20);
 
 /// Runs the node until `stop`; then drains and leaves.
@@ -80,31 +79,12 @@ async fn plan_loop(engine: Arc<Engine>, stop: CancellationToken) {
         if again {
             continue;
         }
-        let rest = rest(&engine).await;
         tokio::select! {
             () = engine.wake_planner.notified() => gather(&engine).await,
-            () = tokio::time::sleep(rest) => {}
+            () = tokio::time::sleep(engine.plan_rest()) => {}
             () = stop.cancelled() => {}
         }
     }
-}
-
-/// Until the next scheduled job is due, at most until the next poll.
-async fn rest(engine: &Engine) -> Duration {
-    let poll = engine.poll_every();
-    if engine.clock.is_set() {
-        return poll;
-    }
-    let next = sqlx::query_scalar::<_, Option<jiff_sqlx::Timestamp>>(
-        "SELECT min(run_at) FROM yakin.jobs WHERE state = 'scheduled'",
-    )
-    .fetch_one(&engine.pool)
-    .await;
-    // an error shows in the next step, too
-    let Ok(Some(next)) = next else { return poll };
-    let until = Duration::try_from(next.to_jiff().duration_since(engine.clock.now()));
-    // what is due and still there is locked at this instant
-    until.unwrap_or_default().clamp(SHORTEST_REST, poll)
 }
 
 /// Jobs end in crowds: one look at the runs serves all of a moment.
@@ -181,6 +161,7 @@ async fn listen_loop(engine: Arc<Engine>, url: String, stop: CancellationToken) 
             listened = listen(&engine, &url) => listened,
             () = stop.cancelled() => return,
         };
+        engine.listens(false);
         if let Err(error) = listened {
             tracing::warn!(%error, "listening broke; polling until it is back");
         }
@@ -194,6 +175,7 @@ async fn listen_loop(engine: Arc<Engine>, url: String, stop: CancellationToken) 
 async fn listen(engine: &Engine, url: &str) -> Result<(), sqlx::Error> {
     let mut listener = PgListener::connect(url).await?;
     listener.listen("yakin_jobs").await?;
+    engine.listens(true);
     loop {
         // A dead connection shows no error by itself: after a quiet half minute the listener is made anew.
         match tokio::time::timeout(Duration::from_secs(30), listener.recv()).await {

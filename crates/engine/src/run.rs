@@ -51,7 +51,7 @@ pub struct Attempt {
     pub(crate) pool: PgPool,
     pub(crate) clock: Clock,
     pub(crate) spec: &'static Spec,
-    pub(crate) facts: RunFacts,
+    pub(crate) facts: Arc<RunFacts>,
     pub(crate) job: Job,
     pub(crate) lines: Lines,
     pub(crate) cost: Arc<Cost>,
@@ -68,7 +68,12 @@ struct State {
 }
 
 impl Attempt {
-    pub(crate) fn new(engine: &Engine, spec: &'static Spec, facts: RunFacts, job: Job) -> Attempt {
+    pub(crate) fn new(
+        engine: &Engine,
+        spec: &'static Spec,
+        facts: Arc<RunFacts>,
+        job: Job,
+    ) -> Attempt {
         let (pool, clock) = (engine.pool.clone(), engine.clock.clone());
         let resources = engine.resources.clone();
         let role = match job.kind {

@@ -24,6 +24,9 @@ pub async fn pause(pool: &PgPool, queue: &str, paused: bool, act: &Act) -> Resul
     record(&mut tx, act, if paused { "pause" } else { "resume" }, queue, json!({}))
         .await
         .doing(doing)?;
+    if !paused {
+        wake(&mut tx, &[queue]).await.doing(doing)?;
+    }
     tx.commit().await.doing(doing)
 }
 
@@ -39,7 +42,19 @@ pub async fn stop_all(pool: &PgPool, stopped: bool, act: &Act) -> Result<(), Eng
         .doing(doing)?;
     let action = if stopped { "stop-all" } else { "resume-all" };
     record(&mut tx, act, action, "all queues and firings", json!({})).await.doing(doing)?;
+    if !stopped {
+        wake(&mut tx, &Queue::ALL.map(Queue::name)).await.doing(doing)?;
+    }
     tx.commit().await.doing(doing)
+}
+
+/// Tells all nodes to look at these queues.
+async fn wake(tx: &mut Tx, queues: &[&str]) -> Result<(), sqlx::Error> {
+    sqlx::query("SELECT pg_notify('yakin_jobs', queue) FROM unnest($1) AS queue")
+        .bind(queues)
+        .execute(tx.inner()?)
+        .await
+        .map(|_| ())
 }
 
 /// A tenant's share of a queue: its turns against the others', and how many of its jobs may run at once.
@@ -69,6 +84,11 @@ pub async fn share(
         }
     };
     let mut tx = Tx::engine(pool).await.doing(doing)?;
+    // whoever ends attempts at this instant decided by the cap before; they come first, or wait
+    sqlx::query("SELECT yakin.caps_stay(false)")
+        .execute(tx.inner().doing(doing)?)
+        .await
+        .doing(doing)?;
     sqlx::query("SELECT yakin.lock_lanes(ARRAY[$1], ARRAY[$2::bigint])")
         .bind(queue)
         .bind(tenant)

@@ -5,11 +5,13 @@ use sqlx::postgres::PgPool;
 use super::LEASE_SECONDS;
 
 /// Extends the leases of `held` (job id, token) of `node`. Returns the job ids that are no longer its own. A row
-/// that is locked is being settled by its own transaction at this instant and counts as held.
+/// that is locked is being settled by its own transaction at this instant and counts as held. A planner tells how many
+/// seconds ago it finished its last step.
 pub async fn heartbeat(
     pool: &PgPool,
     node: i64,
     held: &[(i64, i64)],
+    planner_behind: Option<f64>,
 ) -> Result<Vec<i64>, sqlx::Error> {
     let (ids, tokens): (Vec<i64>, Vec<i64>) = held.iter().copied().unzip();
     sqlx::query_scalar(include_str!("heartbeat.sql"))
@@ -17,6 +19,7 @@ pub async fn heartbeat(
         .bind(LEASE_SECONDS)
         .bind(ids)
         .bind(tokens)
+        .bind(planner_behind)
         .fetch_all(pool)
         .await
 }

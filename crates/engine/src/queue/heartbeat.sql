@@ -1,5 +1,8 @@
 WITH node AS (
-    UPDATE yakin.nodes SET real_heartbeat = clock_timestamp() WHERE id = $1
+    UPDATE yakin.nodes
+       SET real_heartbeat = clock_timestamp(),
+           real_planned = coalesce(clock_timestamp() - make_interval(secs => $5), real_planned)
+     WHERE id = $1
 ), held AS (
     SELECT * FROM unnest($3::bigint[], $4::bigint[]) AS h (id, token)
 ), extended AS (

@@ -2,9 +2,10 @@
 
 use std::future::Future;
 use std::pin::Pin;
-use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
+use std::sync::{Arc, Mutex, PoisonError};
 use std::task::{Context, Poll};
+use std::time::{Duration, Instant};
 
 use rustix::time::{ClockId, clock_gettime};
 
@@ -22,8 +23,24 @@ impl Cost {
     }
 }
 
-/// Resident memory of this process, from `/proc/self/statm`.
+/// Memory is looked up at most so often: attempts that take nothing end by the thousand.
+const LOOK_EVERY: Duration = Duration::from_millis(100);
+
+/// Resident memory of this process, from `/proc/self/statm`, as of now or a moment ago.
 pub fn resident_bytes() -> Option<i64> {
+    static LAST: Mutex<Option<(Instant, Option<i64>)>> = Mutex::new(None);
+    let mut last = LAST.lock().unwrap_or_else(PoisonError::into_inner);
+    match *last {
+        Some((at, bytes)) if at.elapsed() < LOOK_EVERY => bytes,
+        _ => {
+            let bytes = read_resident_bytes();
+            *last = Some((Instant::now(), bytes));
+            bytes
+        }
+    }
+}
+
+fn read_resident_bytes() -> Option<i64> {
     let pages: i64 =
         std::fs::read_to_string("/proc/self/statm").ok()?.split(' ').nth(1)?.parse().ok()?;
     Some(pages * i64::try_from(rustix::param::page_size()).ok()?)

@@ -50,7 +50,7 @@ async fn attempt(
             return engine.settler.settle(settlement, None).await;
         }
     };
-    let attempt = Attempt::new(engine, spec, (*facts).clone(), job.clone());
+    let attempt = Attempt::new(engine, spec, facts, job.clone());
     let attempt = Arc::new(attempt);
     let work = Metered {
         work: Box::pin(work(engine, batch, attempt.clone())),

@@ -1,5 +1,6 @@
 //! Attempts: claimed jobs are executed, metered, and settled.
 
+pub mod claims;
 pub mod cost;
 pub mod execute;
 pub mod pool;

@@ -38,6 +38,12 @@ impl Permits {
     }
 }
 
+/// Attempts end in crowds: when most permits are taken, one claim serves all that are given back in this time.
+const GATHER: Duration = Duration::from_millis(1);
+/// The first look again for jobs that are ready and could not be got; then twice as long each time.
+const SOON: Duration = Duration::from_millis(2);
+const LATEST: Duration = Duration::from_secs(1);
+
 /// Works one queue until `stop`; then hands in what runs within `drain`, and leaves the rest to rescue.
 pub async fn work_queue(
     engine: Arc<Engine>,
@@ -48,6 +54,7 @@ pub async fn work_queue(
 ) {
     let free = Arc::new(Semaphore::new(permits));
     let all = u32::try_from(permits).unwrap_or(u32::MAX);
+    let mut again = SOON;
     while !stop.is_cancelled() {
         let first = tokio::select! {
             biased;
@@ -55,6 +62,9 @@ pub async fn work_queue(
             first = free.clone().acquire_owned() => first,
         };
         let Ok(first) = first else { break };
+        if free.available_permits() < permits / 2 {
+            tokio::time::sleep(GATHER).await;
+        }
         let more = free.available_permits();
         let taken = match u32::try_from(more).ok().filter(|n| *n > 0) {
             Some(n) => free.clone().try_acquire_many_owned(n).ok(),
@@ -64,9 +74,9 @@ pub async fn work_queue(
         if let Some(more) = taken {
             held.merge(more);
         }
-        let jobs = engine.claim(queue, held.num_permits()).await;
-        let claimed = jobs.len();
-        for job in jobs {
+        let claimed = engine.claim(queue, held.num_permits()).await;
+        let none = claimed.jobs.is_empty();
+        for job in claimed.jobs {
             let Some(permit) = held.split(1) else { break };
             let engine = engine.clone();
             // a follow-up holds no run open; in virtual time its end may let time go on
@@ -82,12 +92,16 @@ pub async fn work_queue(
         }
         drop(held);
         engine.claim_loop_alive();
-        if claimed == 0 {
+        if none {
+            let rest = if claimed.some_ready { again } else { engine.claim_rest() };
+            again = (again * 2).min(LATEST);
             tokio::select! {
                 () = engine.job_arrived(queue) => {}
-                () = tokio::time::sleep(engine.poll_every()) => {}
+                () = tokio::time::sleep(rest) => {}
                 () = stop.cancelled() => {}
             }
+        } else {
+            again = SOON;
         }
     }
     let finished = tokio::time::timeout(drain, free.acquire_many(all)).await;
@@ -106,7 +120,7 @@ pub async fn work_until_empty(engine: &Engine) -> Result<usize, sqlx::Error> {
         claim::promote(&engine.pool, engine.clock.now()).await?;
         let mut round = 0;
         for queue in Queue::ALL {
-            let jobs = engine.claim(queue, 16).await;
+            let jobs = engine.claim(queue, 16).await.jobs;
             round += jobs.len();
             futures::future::join_all(jobs.into_iter().map(|job| execute(engine, job))).await;
         }

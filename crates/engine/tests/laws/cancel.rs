@@ -155,7 +155,7 @@ async fn after_a_cancelled_roster_no_tenant_begins() {
     world
         .sql("UPDATE yakin.jobs SET kind = 'roster'; UPDATE yakin.runs SET phase = 'roster'")
         .await;
-    let roster = world.engine.claim(Queue::Default, 1).await.remove(0);
+    let roster = world.engine.claim(Queue::Default, 1).await.jobs.remove(0);
     stop(&world, run).await;
     yakin_engine::worker::execute::execute(&world.engine, roster).await;
     world.settle().await;

@@ -3,9 +3,14 @@
 use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering};
 
+use yakin_engine::operate::switches::{Share, share};
+use yakin_engine::outcome::Done;
 use yakin_engine::queue::claim;
-use yakin_testkit::World;
+use yakin_engine::queue::settle::{Settlement, settle};
+use yakin_engine::tx::Tx;
+use yakin_testkit::{World, act};
 
+use crate::common::until;
 use crate::lanes::{
     BATCH, LANES_HOLD, claim_batches, claim_some, empty_world, enqueue, enqueue_as, finish,
 };
@@ -159,4 +164,28 @@ async fn a_lane_of_unknown_batches_alone_does_not_stop_claims_of_one() {
     enqueue(&world, 99, 100).await;
     let first = claim::claim(&world.pool, "default", 30, world.engine.node, &known).await.unwrap();
     assert_eq!(first.iter().filter(|j| j.batch == "T-NEWER").count(), 30);
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_cap_set_while_attempts_end_counts_exactly_those_that_run() {
+    let world = empty_world().await;
+    enqueue(&world, 1, 20).await;
+    let running = claim_some(&world, 4).await;
+    let mut ending = Tx::engine(&world.pool).await.unwrap();
+    let done = Settlement::done(&running[0], &Done::default(), None);
+    assert_eq!(settle(&mut ending, &[done], world.clock.now()).await.unwrap().len(), 1);
+    // nobody who claims waits for it
+    assert_eq!(claim_some(&world, 2).await.len(), 2);
+    let pool = world.pool.clone();
+    let capping = async move { share(&pool, "default", 1, Share::Cap(Some(6)), &act()).await };
+    let capping = tokio::spawn(capping);
+    let waits = "SELECT EXISTS (SELECT FROM pg_stat_activity WHERE wait_event = 'advisory'
+                                   AND datname = current_database())";
+    until(&world, waits).await;
+    ending.commit().await.unwrap();
+    capping.await.unwrap().unwrap();
+    assert!(world.one::<bool>(LANES_HOLD).await);
+    assert_eq!(claim_some(&world, 9).await.len(), 1, "five run, six may");
+    finish(&world, &running[1..]).await;
+    assert!(world.one::<bool>(LANES_HOLD).await);
 }

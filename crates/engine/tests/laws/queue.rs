@@ -66,7 +66,7 @@ async fn while_a_job_of_a_key_waits_or_runs_another_is_left_out() {
 async fn a_paused_queue_and_a_stopped_system_claim_nothing_until_they_go_on() {
     let world = World::new(vec![yakin_engine::registry::entry::<Known>()]).await;
     enqueue(&world, 1, 2).await;
-    let claim = async || world.engine.claim(Queue::Default, 1).await.len();
+    let claim = async || world.engine.claim(Queue::Default, 1).await.jobs.len();
     pause(&world.pool, "default", true, &act()).await.unwrap();
     assert_eq!(claim().await, 0);
     pause(&world.pool, "default", false, &act()).await.unwrap();
