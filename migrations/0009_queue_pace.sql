@@ -113,7 +113,7 @@ BEGIN
 END $$;
 
 -- Claims up to p_limit ready jobs of the batches this node knows, in fair turns between lanes: each job taken moves
--- its lane's turn on by 1000 / weight, and the lowest turns go first.
+-- its lane's turn on by 1000 / weight, and the lowest turns go first. A paused queue gives none.
 CREATE OR REPLACE FUNCTION yakin.claim(p_queue text, p_limit integer, p_node bigint, p_batches text[],
                                        p_lease_seconds integer)
     RETURNS SETOF yakin.jobs LANGUAGE plpgsql SET search_path = pg_catalog AS $$
@@ -122,6 +122,8 @@ DECLARE
     taken yakin.jobs[];
     lanes_at_most integer := p_limit;
 BEGIN
+    PERFORM FROM yakin.queues q, yakin.control c WHERE q.name = p_queue AND (q.paused OR c.stopped);
+    IF FOUND THEN RETURN; END IF;
     LOOP
         locked := ARRAY(
             SELECT l.tenant_id

@@ -8,8 +8,8 @@ use crate::spec::Queue;
 #[derive(Debug, Default)]
 pub struct Claimed {
     pub jobs: Vec<Job>,
-    /// Jobs were ready when the claim began. When none was got all the same, others hold their lanes at this instant,
-    /// a cap is reached, or they are of batches that this node does not know.
+    /// Jobs were ready. When none was got all the same, others hold their lanes at this instant, a cap is reached, or
+    /// they are of batches that this node does not know.
     pub some_ready: bool,
 }
 
@@ -23,29 +23,36 @@ impl Engine {
     }
 
     async fn try_claim(&self, queue: Queue, limit: usize) -> Result<Claimed, sqlx::Error> {
-        if !self.may_claim(queue).await? {
-            return Ok(Claimed::default());
-        }
         let limit = i32::try_from(limit).unwrap_or(i32::MAX);
         let known = self.registry.ids();
-        let jobs = claim::claim(&self.pool, queue.name(), limit, self.node, &known).await?;
-        Ok(Claimed { jobs, some_ready: true })
+        let claim = claim::claim(&self.pool, queue.name(), limit, self.node, &known);
+        if self.clock.is_set() {
+            // the time of these jobs is not before the one taken over
+            let some_ready = self.take_over(queue).await?;
+            return Ok(Claimed { jobs: claim.await?, some_ready });
+        }
+        // side by side: a job that has just arrived waits for one answer of the database, not for three
+        let (jobs, some_ready) = tokio::join!(claim, self.take_over(queue));
+        let some_ready = some_ready.unwrap_or_else(|error| {
+            tracing::error!(%error, "reading overrides failed; those that were known go on");
+            true
+        });
+        Ok(Claimed { jobs: jobs?, some_ready })
     }
 
-    /// Whether the queue is open and has ready jobs; on the way, the shared virtual time and fresh overrides are taken
-    /// over.
-    async fn may_claim(&self, queue: Queue) -> Result<bool, sqlx::Error> {
-        type Row = (bool, Option<jiff_sqlx::Timestamp>, bool);
-        let (open, virtual_now, waiting): Row = sqlx::query_as(include_str!("may_claim.sql"))
-            .bind(queue.name())
-            .fetch_one(&self.pool)
-            .await?;
+    /// Takes over the shared virtual time and fresh overrides. Whether the queue is open and has ready jobs.
+    async fn take_over(&self, queue: Queue) -> Result<bool, sqlx::Error> {
+        let (some_ready, virtual_now): (bool, Option<jiff_sqlx::Timestamp>) =
+            sqlx::query_as(include_str!("take_over.sql"))
+                .bind(queue.name())
+                .fetch_one(&self.pool)
+                .await?;
         if let Some(now) = virtual_now {
             self.clock.set(now.to_jiff());
         }
-        if open && waiting {
+        if some_ready {
             self.read_overrides().await?;
         }
-        Ok(open && waiting)
+        Ok(some_ready)
     }
 }
