@@ -182,6 +182,20 @@ async fn a_large_stream_is_written_and_read_in_pieces() {
 }
 
 #[tokio::test]
+async fn a_file_that_becomes_shorter_while_it_is_read_is_damaged_and_the_reading_ends() {
+    let place = Place::new("shorter");
+    let storage = place.open();
+    storage.put("grown", vec![7; 1 << 20]).await.unwrap();
+    let mut reading = storage.get_stream("grown").await.unwrap();
+    assert!(!reading.pieces.next().await.unwrap().unwrap().is_empty());
+    let file = File::options().write(true).open(place.dir.join("grown")).unwrap();
+    file.set_len(100_000).unwrap();
+    let rest: Vec<_> = reading.pieces.take(1000).collect().await;
+    let last = rest.last().unwrap().as_ref().unwrap_err();
+    assert!(matches!(last, StorageError::Corrupt { .. }), "{last}");
+}
+
+#[tokio::test]
 async fn a_source_that_fails_or_is_left_leaves_nothing() {
     let place = Place::new("source");
     let storage = place.open();

@@ -14,6 +14,8 @@ use super::{CHECKSUM, Found, MOST_AT_ONCE, Result, Storage, Stored, found, key, 
 
 /// How long the next piece of a file may take.
 const PIECE_LIMIT: Duration = Duration::from_secs(60);
+/// Empty pieces in a row after which a file has ended.
+const MOST_EMPTY: usize = 16;
 /// The longest list.
 const MOST_LISTED: usize = 100_000;
 
@@ -125,7 +127,7 @@ impl Storage {
         futures::stream::unfold(begun, move |going| async move {
             let (storage, path, mut from, so_far) = going?;
             let act = storage.act("reading", &path);
-            let piece = match next(&act, &mut from).await {
+            let piece = match next_with_bytes(&act, &mut from).await {
                 Ok(Some(piece)) => piece.map_err(|e| sort(&act, &e)),
                 Ok(None) if so_far == size => return None,
                 Ok(None) => Err(act.corrupt(format!("{size} bytes"), format!("{so_far} bytes"))),
@@ -142,6 +144,21 @@ impl Storage {
             Some((piece, goes_on.then_some((storage, path, from, so_far))))
         })
     }
+}
+
+/// The next piece that is not empty. A file that became shorter since it was opened gives empty ones without end: for
+/// that, some in a row are the end.
+async fn next_with_bytes(
+    act: &Act<'_>,
+    from: &mut BoxStream<'static, object_store::Result<Bytes>>,
+) -> Result<Option<object_store::Result<Bytes>>> {
+    for _ in 0..MOST_EMPTY {
+        match next(act, from).await? {
+            Some(Ok(piece)) if piece.is_empty() => {}
+            other => return Ok(other),
+        }
+    }
+    Ok(None)
 }
 
 async fn next<S: Stream + Unpin>(act: &Act<'_>, from: &mut S) -> Result<Option<S::Item>> {
