@@ -1,4 +1,4 @@
-//! Backups with the program as an operator has it: made, listed, verified, restored; and a node killed in mid-dump.
+//! Backups with the program as an operator has it: made, listed, verified, restored; and a node killed at it.
 #![allow(clippy::unwrap_used)] // a test may fail
 
 mod common;
@@ -115,6 +115,102 @@ async fn a_node_killed_in_mid_dump_leaves_nothing_that_the_next_does_not_clear()
         )
         .await;
     assert_eq!(dumping, 0, "no pg_dump of the killed node goes on");
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn an_operator_backs_files_up_too_and_restores_them_into_a_new_folder() {
+    let site = Site::new().await;
+    site.configure(&format!("[storage]\nurl = \"file://{}\"\n", site.dir.join("store").display()));
+    site.add_backups();
+    std::fs::create_dir_all(site.dir.join("store/tenant/aoba")).unwrap();
+    std::fs::write(site.dir.join("store/tenant/aoba/a.pdf"), "one").unwrap();
+    let only = format!("databases={}", site.database.name());
+    let told = tell(site.command(&["run", "DAILY_003", "--date", "2026-11-02", "--param", &only]));
+    assert_eq!(told.code, 0, "{}{}", told.out, told.err);
+    let listed = tell(site.command(&["backup", "list"])).out;
+    assert!(listed.contains("BKP_20261102_001  1 database"), "{listed}");
+    assert!(listed.contains("BKF_20261102_001  1 file"), "{listed}");
+    let verified = tell(site.command(&["backup", "verify", "BKF_20261102_001"]));
+    assert!(verified.out.contains("BKF_20261102_001 is whole: 1 files"), "{}", verified.out);
+
+    let into = site.dir.join("back");
+    let back = into.to_str().unwrap();
+    let wrong = tell(site.command(&[
+        "backup",
+        "restore",
+        "BKF_20261102_001",
+        "--into",
+        "x",
+        "--reason",
+        "r",
+    ]));
+    assert_eq!(wrong.code, 2);
+    assert!(wrong.err.contains("--files-into DIR"), "{}", wrong.err);
+    let restore =
+        ["backup", "restore", "BKF_20261102_001", "--files-into", back, "--reason", "a rehearsal"];
+    let told = tell(site.command(&restore));
+    assert_eq!(told.code, 0, "{}{}", told.out, told.err);
+    assert_eq!(std::fs::read_to_string(into.join("tenant/aoba/a.pdf")).unwrap(), "one");
+    let again = tell(site.command(&restore));
+    assert!(again.code != 0 && again.err.contains("is not empty"), "{}", again.err);
+    let audited =
+        "SELECT count(*) FROM yakin.audit WHERE action IN ('verify backup', 'restore backup')";
+    assert_eq!(site.one::<i64>(audited).await, 2);
+
+    // an archive that lost a byte loses its files, and says which
+    let archive = site.dir.join("sets/BKF_20261102_001/files-0001.tar.zst.age");
+    let mut bytes = std::fs::read(&archive).unwrap();
+    let middle = bytes.len() / 2;
+    bytes[middle] ^= 1;
+    std::fs::write(&archive, bytes).unwrap();
+    let verified = tell(site.command(&["backup", "verify", "BKF_20261102_001"]));
+    assert!(verified.code != 0 && verified.err.contains("is not proven"), "{}", verified.err);
+    std::fs::remove_dir_all(&into).unwrap();
+    let told = tell(site.command(&restore));
+    assert_eq!(told.code, 3, "{}{}", told.out, told.err);
+    assert!(told.out.contains("lost: tenant/aoba/a.pdf"), "{}", told.out);
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_node_killed_in_mid_archive_leaves_the_databases_set_which_the_next_takes_up() {
+    let site = Site::new().await;
+    let store = site.dir.join("store");
+    site.configure(&format!("[storage]\nurl = \"file://{}\"\n", store.display()));
+    site.add_backups();
+    std::fs::create_dir_all(&store).unwrap();
+    let mut noise = 88172645463325252_u64;
+    let mut next = || {
+        noise ^= noise << 13;
+        noise ^= noise >> 7;
+        noise ^= noise << 17;
+        noise.to_le_bytes()
+    };
+    let bytes: Vec<u8> = (0..12_000_000).flat_map(|_| next()).collect();
+    std::fs::write(store.join("large"), &bytes).unwrap();
+    let registry = yakin_catalogue::registry().unwrap();
+    let (pool, now) = (&site.database.owner, instant(BEGIN));
+    register(pool, &registry, now).await.unwrap();
+    let wanted =
+        Wanted { date: Some(date(2026, 10, 30)), params: params(&site), ..Wanted::default() };
+    let run = start(pool, &registry, "DAILY_003", wanted, "operator", &act(), now).await.unwrap();
+    let node = site.serve().await;
+    let first = site.dir.join("sets/BKF_20261030_001");
+    until("an archive is under way", 60, async || has_partial(&first)).await;
+    let killed = node.id;
+    node.kill();
+    assert!(first.is_dir() && !first.join("manifest.json").exists());
+
+    site.expire_leases(&[killed]).await;
+    let _second = site.serve().await;
+    assert_eq!(site.outcome(run).await, "succeeded");
+    assert!(!first.exists());
+    let states: String = site
+        .one("SELECT string_agg(backup_id || ' ' || state, ', ' ORDER BY 1) FROM app.backup_sets")
+        .await;
+    assert_eq!(
+        states,
+        "BKF_20261030_001 failed, BKF_20261030_002 verified, BKP_20261030_001 verified"
+    );
 }
 
 fn has_partial(set: &Path) -> bool {

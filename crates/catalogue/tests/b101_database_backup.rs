@@ -181,7 +181,10 @@ async fn a_dry_run_leaves_nothing_and_two_runs_of_a_day_count_up() {
     assert_eq!((vault.folders().len(), vault.states().await.as_str()), (0, ""));
 
     vault.backup("2026-11-04", &[]).await;
-    let second = vault.backup("2026-11-04", &[("compress", "false")]).await;
+    let again = vault.backup("2026-11-04", &[]).await;
+    assert_eq!((again.outcome(), again.rows_written), ("succeeded", 0), "the day has its set");
+    let now = [("compress", "false"), ("backup_type", "full")];
+    let second = vault.backup("2026-11-04", &now).await;
     assert_eq!(second.outcome(), "succeeded", "{:?}", second.reason);
     assert_eq!(vault.states().await, "BKP_20261104_001 verified, BKP_20261104_002 verified");
     assert_eq!(second.count("rows_restored"), 0, "a Wednesday, no restore test");
@@ -266,7 +269,7 @@ async fn the_second_place_gets_a_copy_that_can_be_fetched_and_its_loss_makes_the
 
     let elsewhere = vault.folder.with_extension("elsewhere");
     let other = Folder::open(&elsewhere).unwrap();
-    let manifest = backup::fetch(&storage, &other, "BKP_20261102_001").await.unwrap();
+    let manifest: Manifest = backup::fetch(&storage, &other, "BKP_20261102_001").await.unwrap();
     let opener = Arc::new(Opener::read(&vault.identity).unwrap());
     let tools = Tools::find(15).await.unwrap();
     backup::verify(&tools, &opener, &elsewhere.join(&manifest.id), &manifest).await.unwrap();

@@ -326,15 +326,20 @@ pub enum Backup {
     /// Reads a set back to its last byte and compares it with its manifest.
     #[command(after_help = "Example:\n  yakin backup verify BKP_20261101_001")]
     Verify { set: String },
-    /// Restores a database of a set into a new one and compares all row counts; never over one that is there.
+    /// Restores a database of a set into a new one and compares all row counts, or the files of a set into an empty folder
+    /// and compares all digests; never over what is there.
     #[command(
-        after_help = "Examples:\n  yakin backup restore BKP_20261101_001 --into yakin_restored --reason 'disk of db1 died'\n  yakin backup restore BKP_20261101_001 --database yakin --into yakin_restored --with-roles --reason 'new server'"
+        after_help = "Examples:\n  yakin backup restore BKP_20261101_001 --into yakin_restored --reason 'disk of db1 died'\n  yakin backup restore BKP_20261101_001 --database yakin --into yakin_restored --with-roles --reason 'new server'\n  yakin backup restore BKF_20261101_001 --files-into /var/lib/yakin/files.restored --reason 'files1 died'"
     )]
     Restore {
+        /// BKP_… holds databases, BKF_… files.
         set: String,
         /// The new database.
-        #[arg(long, value_name = "NEWDB")]
-        into: String,
+        #[arg(long, value_name = "NEWDB", required_unless_present = "files_into")]
+        into: Option<String>,
+        /// An empty or new folder: the files come to lie in it by their keys. Needs no database.
+        #[arg(long, value_name = "DIR", conflicts_with_all = ["into", "database", "with_roles"])]
+        files_into: Option<PathBuf>,
         /// Which of the set's databases [default: the one of the configuration, or the only one].
         #[arg(long)]
         database: Option<String>,
@@ -344,7 +349,7 @@ pub enum Backup {
         #[command(flatten)]
         why: Why,
     },
-    /// Brings a set back from the second place into the folder.
+    /// Brings a set back from the second place into the folder, with the sets that it refers to.
     Fetch { set: String },
 }
 

@@ -3,20 +3,19 @@
 
 use serde::Deserialize;
 use yakin_domain::backup::Backups;
+use yakin_domain::backup::night::{Night, RestoreTest, Rules};
 use yakin_engine::prelude::*;
-
-use super::b101_steps::Night;
 
 pub struct DatabaseBackup;
 
 #[derive(Debug, Deserialize)]
 pub struct Params {
     backup_type: String,
-    pub(super) retention_days: i64,
-    pub(super) compress: bool,
-    pub(super) verify_backup: bool,
-    pub(super) restore_test: String,
-    pub(super) databases: String,
+    retention_days: i64,
+    compress: bool,
+    verify_backup: bool,
+    restore_test: String,
+    databases: String,
 }
 
 impl Batch for DatabaseBackup {
@@ -48,9 +47,9 @@ impl Batch for DatabaseBackup {
         params: &[
             Param {
                 name: "backup_type",
-                kind: Kind::OneOf(&["full", "incremental"]),
-                default: Some("full"),
-                help: "full; an incremental dump does not exist and is refused",
+                kind: Kind::OneOf(&["daily", "full", "incremental"]),
+                default: Some("daily"),
+                help: "daily: one set a business date, whoever makes it; full: a new one; incremental does not exist and is refused",
             },
             Param {
                 name: "retention_days",
@@ -89,11 +88,7 @@ impl Batch for DatabaseBackup {
 
     async fn global(run: &PlatformRun, p: &Params) -> Outcome {
         let Some(backups) = run.resource::<Backups>() else {
-            return Err(Stop::give_up(
-                Cause::Storage,
-                "no backups are configured: write [backup] with folder and recipients into yakin.toml of the nodes \
-                 that work on the queue heavy",
-            ));
+            return Err(Stop::give_up(Cause::Storage, Backups::NOT_CONFIGURED));
         };
         if p.backup_type == "incremental" {
             return Err(Stop::give_up(
@@ -102,16 +97,35 @@ impl Batch for DatabaseBackup {
                  the server's WAL beside it",
             ));
         }
-        let night = Night::begin(run, p, &backups).await?;
-        night.need_room().await?;
+        let night = Night::begin(run, &backups, rules(p)).await?;
+        let databases = night.databases();
         if run.dry_run() {
-            return night.plan().await;
+            databases.need_room().await?;
+            return run.write(async |tx| databases.plan(tx, Done::default()).await).await;
         }
-        let mut set = night.set().await?;
-        night.restore_test(&mut set).await?;
-        let expired = night.expire(&set).await?;
+        let mut set = databases.set().await?;
         night.copy(&mut set).await?;
-        let done = night.told(&set, expired).await?;
+        let mut done = night.expire(&set, Done::default()).await?;
+        done = databases.tell_of_the_unusual(databases.tell(done, &set), &set).await?;
+        done = night.tell_of_the_disk(done)?;
+        done.reused = set.reused;
         run.write(async |_| Ok(done)).await
+    }
+}
+
+fn rules(p: &Params) -> Rules {
+    Rules {
+        databases: Rules::names(&p.databases),
+        keep_days: p.retention_days,
+        keep_at_least: 3,
+        compress: p.compress,
+        verify: p.verify_backup,
+        restore_test: match p.restore_test.as_str() {
+            "always" => RestoreTest::Always,
+            "weekly" => RestoreTest::Weekly,
+            _ => RestoreTest::Never,
+        },
+        copy: true,
+        anew: p.backup_type == "full",
     }
 }

@@ -5,7 +5,6 @@ use std::sync::Arc;
 use yakin_engine::registry::{AnyBatch, entry};
 
 mod b101_database_backup;
-mod b101_steps;
 
 /// The block's list.
 pub const BATCHES: &[fn() -> Arc<dyn AnyBatch>] = &[entry::<b101_database_backup::DatabaseBackup>];

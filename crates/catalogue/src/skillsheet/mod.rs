@@ -2,7 +2,9 @@
 
 use std::sync::Arc;
 
-use yakin_engine::registry::AnyBatch;
+use yakin_engine::registry::{AnyBatch, entry};
+
+mod daily_003_daily_backup;
 
 /// The block's list.
-pub const BATCHES: &[fn() -> Arc<dyn AnyBatch>] = &[];
+pub const BATCHES: &[fn() -> Arc<dyn AnyBatch>] = &[entry::<daily_003_daily_backup::DailyBackup>];

@@ -1,4 +1,5 @@
-//! A world that backs its own database up into a folder of the test's.
+//! A world that backs its own database, and the files of a folder of its own, up into a folder of the test's.
+#![allow(dead_code)] // each test file uses a part
 
 use std::net::SocketAddr;
 use std::path::{Path, PathBuf};
@@ -17,6 +18,8 @@ pub struct Vault {
     pub world: World,
     pub folder: PathBuf,
     pub identity: PathBuf,
+    /// The storage that is backed up.
+    pub files: PathBuf,
     recipient: String,
     mounted: bool,
 }
@@ -47,10 +50,13 @@ impl Vault {
         size: Option<&str>,
     ) -> Vault {
         let _ = rustls::crypto::ring::default_provider().install_default();
-        let batches = yakin_catalogue::all().into_iter().filter(|b| b.spec().id == "BATCH-101");
+        let batches = yakin_catalogue::all()
+            .into_iter()
+            .filter(|b| ["BATCH-101", "DAILY_003"].contains(&b.spec().id));
         let mut world = World::at("2026-12-08T01:00:00+09:00", batches.collect()).await;
         let base = std::env::temp_dir().join(format!("yakin-vault-{}-{name}", std::process::id()));
-        let (folder, identity) = (base.join("sets"), base.join("identity"));
+        let (folder, identity, files) =
+            (base.join("sets"), base.join("identity"), base.join("files"));
         std::fs::create_dir_all(&folder).unwrap();
         let mounted = size.is_some_and(|size| mount(&folder, size));
         let recipient = archive::init(&identity).unwrap();
@@ -58,11 +64,12 @@ impl Vault {
             folder: Folder::open(&folder).unwrap(),
             sealer: Sealer::new(std::slice::from_ref(&recipient)).unwrap(),
             opener: opens.then(|| Arc::new(Opener::read(&identity).unwrap())),
-            login: Login::new(&world.database.owner_url()).unwrap(),
+            login: Login::new(&with_password(&world.database.owner_url())).unwrap(),
             copy: copy.map(|settings| Storage::open(&settings).unwrap()),
+            files: Some(Storage::open(&folder_storage(&files)).unwrap()),
         };
         Arc::get_mut(&mut world.engine).unwrap().provide(backups);
-        Vault { world, folder, identity, recipient, mounted }
+        Vault { world, folder, identity, files, recipient, mounted }
     }
 
     /// Only this test's database: the server has those of others.
@@ -75,6 +82,13 @@ impl Vault {
         let mut all = self.only();
         all.extend_from_slice(params);
         self.world.run("BATCH-101", Some(date), &all).await
+    }
+
+    /// Runs DAILY_003 for a day.
+    pub async fn daily(&self, date: &str, params: &[(&str, &str)]) -> Seen {
+        let mut all = vec![("databases", self.world.database.name())];
+        all.extend_from_slice(params);
+        self.world.run("DAILY_003", Some(date), &all).await
     }
 
     /// The same with another login.
@@ -91,6 +105,7 @@ impl Vault {
             opener: Some(Arc::new(Opener::read(&self.identity).unwrap())),
             login: Login::new(&self.world.database.url(login)).unwrap(),
             copy: None,
+            files: None,
         });
         let mut all = self.only();
         all.extend_from_slice(params);
@@ -141,6 +156,11 @@ impl Vault {
         (manifest, Proof::read(&set).unwrap())
     }
 
+    /// What is proven of a set of either kind.
+    pub fn set_proof(&self, id: &str) -> Proof {
+        Proof::read(&self.folder.join(id)).unwrap()
+    }
+
     /// The rows' states in order of their ids.
     pub async fn states(&self) -> String {
         let all =
@@ -153,7 +173,7 @@ impl Vault {
     pub fn folders(&self) -> Vec<String> {
         let entries = std::fs::read_dir(&self.folder).unwrap().map(|e| e.unwrap().file_name());
         let names = entries.map(|name| name.to_string_lossy().into_owned());
-        let mut sets: Vec<_> = names.filter(|name| name.starts_with("BKP_")).collect();
+        let mut sets: Vec<_> = names.filter(|name| name.starts_with("BK")).collect();
         sets.sort();
         sets
     }
@@ -201,6 +221,17 @@ fn mount(folder: &Path, size: &str) -> bool {
         eprintln!("skipped: only root may mount a file system that is small enough to be full");
     }
     mounted
+}
+
+/// One that the test server does not ask for, and nobody may see.
+fn with_password(url: &str) -> String {
+    url.replacen("postgres@", "postgres:hunter2@", 1)
+}
+
+/// A folder as a storage.
+pub fn folder_storage(folder: &Path) -> StorageSettings {
+    let url = format!("file://{}", folder.display());
+    StorageSettings { url, ..StorageSettings::default() }
 }
 
 /// The test server's bucket; with a wrong secret, when one is given.

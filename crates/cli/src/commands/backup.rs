@@ -1,115 +1,80 @@
 //! `yakin backup`: what there is, what is proven, and the way back. The folder is enough: the database may be gone.
 
 use anyhow::Context;
-use serde_json::json;
 use yakin_adapters::postgres_tools::Tools;
 use yakin_adapters::storage::Storage;
 use yakin_domain::backup::{
-    DatabaseDump, Folder, Manifest, MissingRoles, Proof, Source, copied_sets, fetch, ledger,
+    DatabaseDump, Described, Folder, Manifest, MissingRoles, Proof, SetKind, Source, fetch, ledger,
     restore, verify,
 };
 use yakin_engine::clock::Clock;
-use yakin_engine::days::clock_text;
 use yakin_engine::error::EngineError;
 use yakin_engine::operate::audited;
 use yakin_engine::record::audit::Act;
 use yakin_engine::tx::Role;
 
-use super::stores;
+use super::{backup_files, backup_list, stores};
 use crate::arguments::{Arguments, Backup};
 use crate::config::{Config, ConfigError};
-use crate::output::{End, UsageError, grouped, json as print_json, line, table};
+use crate::output::{End, UsageError, grouped, line};
 use crate::place::{Place, act, registry};
 
 /// Lists, verifies, restores or fetches.
 pub async fn backup(arguments: &Arguments, command: &Backup) -> anyhow::Result<End> {
     let config = Config::read(arguments.config.as_deref())?;
+    let is_files = |set: &str| SetKind::of(set) == Some(SetKind::Files);
     match command {
-        Backup::List { copies: false } => list(&config, arguments.json),
-        Backup::List { copies: true } => list_copies(&config, arguments.json).await,
+        Backup::List { copies: false } => backup_list::list(&folder(&config)?, arguments.json),
+        Backup::List { copies: true } => {
+            backup_list::list_copies(&second_place(&config)?, arguments.json).await
+        }
+        Backup::Verify { set } if is_files(set) => {
+            backup_files::verify(arguments, &config, set).await
+        }
         Backup::Verify { set } => verify_set(arguments, &config, set).await,
+        Backup::Fetch { set } if is_files(set) => backup_files::fetch_set(&config, set).await,
         Backup::Fetch { set } => {
-            let manifest = fetch(&second_place(&config)?, &folder(&config)?, set).await?;
+            let manifest: Manifest = fetch(&second_place(&config)?, &folder(&config)?, set).await?;
             line(format!("{} is in {}", manifest.id, folder(&config)?.set(set).display()));
             Ok(End::Done)
         }
-        Backup::Restore { set, into, database, with_roles, why } => {
+        Backup::Restore { set, files_into: Some(into), why, .. } => {
+            backup_files::restore(arguments, &config, (set, into), &act(&why.reason)?).await
+        }
+        Backup::Restore { set, .. } if is_files(set) => {
+            let text = format!(
+                "{set} holds files: `yakin backup restore {set} --files-into DIR` restores them"
+            );
+            Err(UsageError(text).into())
+        }
+        Backup::Restore { set, into, database, with_roles, why, .. } => {
+            let into = into.as_deref().unwrap_or_default();
             let wanted = Wanted { into, database: database.as_deref(), with_roles: *with_roles };
             restore_set(arguments, set, &wanted, &act(&why.reason)?).await
         }
     }
 }
 
-fn folder(config: &Config) -> Result<Folder, ConfigError> {
+pub(super) fn folder(config: &Config) -> Result<Folder, ConfigError> {
     stores::backup_folder(config)
 }
 
-fn second_place(config: &Config) -> Result<Storage, ConfigError> {
+pub(super) fn second_place(config: &Config) -> Result<Storage, ConfigError> {
     let missing =
         || ConfigError("no second place is configured: [backup.copy] in yakin.toml".into());
     let copy = config.backup.as_ref().and_then(|b| b.copy.as_ref()).ok_or_else(missing)?;
     Storage::open(copy).map_err(|e| ConfigError(format!("[backup.copy] {e}")))
 }
 
-fn list(config: &Config, as_json: bool) -> anyhow::Result<End> {
-    let folder = folder(config)?;
-    let mut sets = Vec::new();
-    for (manifest, _) in folder.sets()? {
-        let proof = Proof::read(&folder.set(&manifest.id))?;
-        sets.push((manifest, proof));
-    }
-    if as_json {
-        let sets: Vec<_> = sets.iter().map(|(m, p)| json!({"manifest": m, "proof": p})).collect();
-        print_json(&sets)?;
-        return Ok(End::Done);
-    }
-    if sets.is_empty() {
-        line(format!("no set in {}; `yakin run BATCH-101` writes one", folder.path().display()));
-        return Ok(End::Done);
-    }
-    let at = |instant: Option<jiff::Timestamp>| instant.map_or("–".to_owned(), clock_text);
-    let rows: Vec<Vec<String>> = sets
-        .iter()
-        .map(|(manifest, proof)| {
-            let rows: i64 = manifest.databases.iter().map(DatabaseDump::rows).sum();
-            vec![
-                manifest.id.clone(),
-                manifest.databases.len().to_string(),
-                megabytes(manifest.contents().bytes),
-                grouped(rows),
-                at(proof.verified_at),
-                at(proof.recovery_tested_at),
-                at(proof.copied_at),
-            ]
-        })
-        .collect();
-    let headings = ["SET", "DATABASES", "MB", "ROWS", "VERIFIED", "RESTORED", "COPIED"];
-    table(&headings, &rows);
-    Ok(End::Done)
-}
-
-async fn list_copies(config: &Config, as_json: bool) -> anyhow::Result<End> {
-    let storage = second_place(config)?;
-    let sets = copied_sets(&storage).await?;
-    if as_json {
-        print_json(&sets)?;
-    } else if sets.is_empty() {
-        line(format!("no set in {}", storage.identity()));
-    } else {
-        sets.iter().for_each(line);
-    }
-    Ok(End::Done)
-}
-
-fn megabytes(bytes: u64) -> String {
+pub(super) fn megabytes(bytes: u64) -> String {
     format!("{:.1}", bytes as f64 / 1e6)
 }
 
 /// The set in the folder, or where else it may be.
-fn find(config: &Config, set: &str) -> anyhow::Result<(Folder, Manifest)> {
+pub(super) fn find<M: Described>(config: &Config, set: &str) -> anyhow::Result<(Folder, M)> {
     let folder = folder(config)?;
-    let plain = set.starts_with("BKP_") && !set.contains(['/', '.', '\\']);
-    match plain.then(|| Manifest::read(&folder.set(set))).transpose()?.flatten() {
+    let known = SetKind::of(set) == Some(M::KIND);
+    match known.then(|| folder.manifest::<M>(set)).transpose()?.flatten() {
         Some((manifest, _)) => Ok((folder, manifest)),
         None => Err(UsageError(format!(
             "there is no set '{set}' in {}; `yakin backup list` names them, `yakin backup fetch` brings one back from \
@@ -120,13 +85,15 @@ fn find(config: &Config, set: &str) -> anyhow::Result<(Folder, Manifest)> {
     }
 }
 
-fn opener(config: &Config) -> anyhow::Result<std::sync::Arc<yakin_adapters::archive::Opener>> {
+pub(super) fn opener(
+    config: &Config,
+) -> anyhow::Result<std::sync::Arc<yakin_adapters::archive::Opener>> {
     let missing = "opening a set needs the secret key: keys.backup_identity_file in yakin.toml";
     Ok(stores::opener(config)?.ok_or_else(|| ConfigError(missing.to_owned()))?)
 }
 
 async fn verify_set(arguments: &Arguments, config: &Config, set: &str) -> anyhow::Result<End> {
-    let (folder, manifest) = find(config, set)?;
+    let (folder, manifest) = find::<Manifest>(config, set)?;
     let tools = Tools::find(manifest.tools).await?;
     verify(&tools, &opener(config)?, &folder.set(set), &manifest)
         .await
@@ -158,7 +125,7 @@ async fn restore_set(
     act: &Act,
 ) -> anyhow::Result<End> {
     let place = Place::reach(arguments).await?;
-    let (folder, manifest) = find(&place.config, set)?;
+    let (folder, manifest) = find::<Manifest>(&place.config, set)?;
     let opener = opener(&place.config)?;
     let login = stores::backup_login(&place)?;
     let dump = choose(&manifest, wanted.database, &login.database())?;
@@ -213,7 +180,7 @@ fn choose<'a>(
 }
 
 /// Writes the act into the ledger where the database answers; says so where it does not.
-async fn note(
+pub(super) async fn note(
     arguments: &Arguments,
     act: &Act,
     action: &str,
@@ -225,7 +192,9 @@ async fn note(
         let pool = place.pool().await?;
         let now = place.clock(&pool).await?.now();
         let registry = registry()?;
-        let spec = registry.get("BATCH-101").context("BATCH-101")?.spec();
+        let batch =
+            if subject.starts_with(SetKind::Files.prefix()) { "DAILY_003" } else { "BATCH-101" };
+        let spec = registry.get(batch).context(batch)?.spec();
         audited(&pool, Role::Platform, spec, (act, action, subject), now, async |tx| {
             let Some(proof) = proof else { return Ok(()) };
             let written = ledger::proven(tx, subject, proof, "").await;

@@ -10,7 +10,7 @@ use sqlx::postgres::PgPool;
 use sqlx::{Connection, Executor};
 use tokio_util::sync::CancellationToken;
 use yakin_adapters::Keys;
-use yakin_domain::sample::{SampleReport, SampleSpec, generate};
+use yakin_domain::sample::{SampleReport, SampleSpec, generate, store_some};
 use yakin_engine::clock::{Clock, tokyo};
 use yakin_engine::database;
 use yakin_engine::days::{Days, after, day_of};
@@ -108,6 +108,9 @@ async fn sample(
     let mut connection = database::connect_as_login(&place.owner_url).await?;
     let clock = Instant::now();
     let report = generate(&mut connection, &spec, |_| {}).await?;
+    if let Some(storage) = super::stores::storage(&place.config, place.data_dir())? {
+        store_some(&mut connection, &storage).await?;
+    }
     connection.close().await?;
     step(&format!(
         "sample world: {} tenants, {} engineers, {} log rows ({:.0} s)",

@@ -3,7 +3,7 @@
 use std::os::unix::fs::MetadataExt;
 use std::path::Path;
 
-use yakin_domain::backup::{Backups, Folder, Proof, Source};
+use yakin_domain::backup::{Backups, Described, FilesManifest, Folder, Manifest, Proof, Source};
 use yakin_engine::clock::Clock;
 
 use super::doctor::{Checks, Standing};
@@ -37,7 +37,10 @@ pub async fn backups(checks: &mut Checks, place: &Place) {
         }
         Err(error) => checks.add(NAME, Standing::Bad, error.to_string(), "see the message"),
     }
-    newest(checks, &backups.folder);
+    newest::<Manifest>(checks, &backups.folder, "backup set", "BATCH-101");
+    if backups.files.is_some() {
+        newest::<FilesManifest>(checks, &backups.folder, "backup of files", "DAILY_003");
+    }
     keys(checks, &place.config, &backups);
     if let Some(copy) = &backups.copy {
         match copy.check().await {
@@ -49,14 +52,14 @@ pub async fn backups(checks: &mut Checks, place: &Place) {
     }
 }
 
-fn newest(checks: &mut Checks, folder: &Folder) {
-    const NAME: &str = "backup set";
+/// The newest set of a kind that is proven, and whether it is young enough.
+fn newest<M: Described>(checks: &mut Checks, folder: &Folder, name: &'static str, batch: &str) {
     let proven = || -> anyhow::Result<Option<(String, f64)>> {
         let now = Clock::real().now();
-        for (manifest, _) in folder.sets()?.into_iter().rev() {
-            if Proof::read(&folder.set(&manifest.id))?.verified_at.is_some() {
-                let age = now.duration_since(manifest.begun_at).as_secs_f64() / 3600.0;
-                return Ok(Some((manifest.id, age)));
+        for (manifest, _) in folder.sets::<M>()?.into_iter().rev() {
+            if Proof::read(&folder.set(manifest.id()))?.verified_at.is_some() {
+                let age = now.duration_since(manifest.begun_at()).as_secs_f64() / 3600.0;
+                return Ok(Some((manifest.id().to_owned(), age)));
             }
         }
         Ok(None)
@@ -64,14 +67,15 @@ fn newest(checks: &mut Checks, folder: &Folder) {
     match proven() {
         Ok(Some((id, age))) => {
             let standing = if age > OLDEST_HOURS { Standing::Warning } else { Standing::Good };
-            let mend = "look at `yakin runs BATCH-101`";
-            checks.add(NAME, standing, format!("{id} is proven, {age:.0} h old"), mend);
+            let mend = format!("look at `yakin runs {batch}`");
+            checks.add(name, standing, format!("{id} is proven, {age:.0} h old"), mend);
         }
         Ok(None) => {
-            let found = format!("no proven set in {}", folder.path().display());
-            checks.add(NAME, Standing::Warning, found, "yakin run BATCH-101");
+            let found =
+                format!("no proven set of {} in {}", M::KIND.word(), folder.path().display());
+            checks.add(name, Standing::Warning, found, format!("yakin run {batch}"));
         }
-        Err(error) => checks.add(NAME, Standing::Bad, format!("{error:#}"), "see the message"),
+        Err(error) => checks.add(name, Standing::Bad, format!("{error:#}"), "see the message"),
     }
 }
 

@@ -2,6 +2,8 @@
 
 mod act;
 mod backup;
+mod backup_files;
+mod backup_list;
 mod catalogue;
 mod dead;
 mod demo;

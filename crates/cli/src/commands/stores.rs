@@ -44,6 +44,7 @@ pub fn backups(place: &Place) -> Result<Option<Backups>, ConfigError> {
         opener: opener(config)?,
         login: backup_login(place)?,
         copy: copy.map_err(|e| ConfigError(format!("[backup.copy] {e}")))?,
+        files: storage(config, place.data_dir())?,
     }))
 }
 

@@ -8,17 +8,17 @@ use tokio::io::AsyncWriteExt;
 use yakin_adapters::archive;
 use yakin_adapters::storage::Storage;
 
-use super::manifest::MANIFEST;
-use super::{BackupError, Folder, Manifest, Result, blocking};
+use super::manifest::{MANIFEST, read_manifest};
+use super::{BackupError, Described, Folder, Result, SetKind, blocking};
 
 /// Below which key the sets lie.
 const PREFIX: &str = "backups";
 const PAGE: usize = 1000;
 
 /// Copies a set; each file's size and checksum is what the manifest says, or the copy fails.
-pub async fn copy(storage: &Storage, set: &Path, manifest: &Manifest) -> Result<()> {
+pub async fn copy<M: Described>(storage: &Storage, set: &Path, manifest: &M) -> Result<()> {
     for (file, sealed) in manifest.archives() {
-        let stored = upload(storage, set, &manifest.id, file).await?;
+        let stored = upload(storage, set, manifest.id(), file).await?;
         if (stored.size, stored.sha256.as_str()) != (sealed.bytes, sealed.sha256.as_str()) {
             return Err(BackupError::Unproven(format!(
                 "the copy of {file} in {} is {} bytes, SHA-256 {}; the manifest says {} bytes, {}",
@@ -30,7 +30,7 @@ pub async fn copy(storage: &Storage, set: &Path, manifest: &Manifest) -> Result<
             )));
         }
     }
-    upload(storage, set, &manifest.id, MANIFEST).await.map(|_| ())
+    upload(storage, set, manifest.id(), MANIFEST).await.map(|_| ())
 }
 
 async fn upload(
@@ -75,7 +75,13 @@ pub async fn copied_sets(storage: &Storage) -> Result<Vec<String>> {
 }
 
 /// Brings a set back from its copy, where the folder has none of this id. Each file is what the manifest says.
-pub async fn fetch(storage: &Storage, folder: &Folder, id: &str) -> Result<Manifest> {
+pub async fn fetch<M: Described>(storage: &Storage, folder: &Folder, id: &str) -> Result<M> {
+    if SetKind::of(id) != Some(M::KIND) {
+        return Err(BackupError::Refused(format!(
+            "'{id}' is no id of a set of {}",
+            M::KIND.word()
+        )));
+    }
     if !folder.begin(id)? {
         let text = format!("{} is there already", folder.set(id).display());
         return Err(BackupError::Refused(text));
@@ -87,13 +93,13 @@ pub async fn fetch(storage: &Storage, folder: &Folder, id: &str) -> Result<Manif
     fetched
 }
 
-async fn download_set(storage: &Storage, set: &Path, id: &str) -> Result<Manifest> {
+async fn download_set<M: Described>(storage: &Storage, set: &Path, id: &str) -> Result<M> {
     let other = set.join("fetched");
     let failed = |source| BackupError::File { path: other.display().to_string(), source };
     // apart, so that the set looks whole only when all of it is here
     std::fs::create_dir(&other).map_err(failed)?;
     download(storage, id, MANIFEST, &other).await?;
-    let Some((manifest, _)) = Manifest::read(&other)? else {
+    let Some((manifest, _)) = read_manifest::<M>(&other)? else {
         return Err(BackupError::Unproven(format!("the copy of {id} has no manifest")));
     };
     for (file, sealed) in manifest.archives() {

@@ -7,8 +7,8 @@ use std::path::{Path, PathBuf};
 
 use jiff::civil::Date;
 
-use super::manifest::MANIFEST;
-use super::{BackupError, Manifest, Result};
+use super::manifest::{MANIFEST, read_manifest};
+use super::{BackupError, Described, Result, SetKind};
 
 /// The most sets a folder is read for.
 const MOST_SETS: usize = 100_000;
@@ -81,10 +81,10 @@ impl Folder {
         }
     }
 
-    /// The highest number of the sets of a day.
-    pub fn highest(&self, date: Date) -> Result<i32> {
-        let begin = format!("BKP_{}_", date.strftime("%Y%m%d"));
-        let numbers = self.ids()?;
+    /// The highest number of the sets of a kind of a day.
+    pub fn highest(&self, kind: SetKind, date: Date) -> Result<i32> {
+        let begin = format!("{}{}_", kind.prefix(), date.strftime("%Y%m%d"));
+        let numbers = self.ids(kind)?;
         let numbers = numbers.iter().filter_map(|id| id.strip_prefix(&begin)?.parse().ok());
         Ok(numbers.max().unwrap_or(0))
     }
@@ -115,22 +115,29 @@ impl Folder {
     /// Removes what attempts left that did not come to their end; gives their ids. Only for who holds the lock.
     pub fn clear_unfinished(&self) -> Result<Vec<String>> {
         let mut cleared = Vec::new();
-        for id in self.ids()? {
-            if !self.set(&id).join(MANIFEST).exists() {
-                self.remove(&id)?;
-                cleared.push(id);
+        for kind in SetKind::ALL {
+            for id in self.ids(kind)? {
+                if !self.set(&id).join(MANIFEST).exists() {
+                    self.remove(&id)?;
+                    cleared.push(id);
+                }
             }
         }
         Ok(cleared)
     }
 
-    /// The whole sets, oldest first.
-    pub fn sets(&self) -> Result<Vec<(Manifest, String)>> {
+    /// The whole sets of a kind with their manifests' SHA-256, oldest first.
+    pub fn sets<M: Described>(&self) -> Result<Vec<(M, String)>> {
         let mut sets = Vec::new();
-        for id in self.ids()? {
-            sets.extend(Manifest::read(&self.set(&id))?);
+        for id in self.ids(M::KIND)? {
+            sets.extend(self.manifest(&id)?);
         }
         Ok(sets)
+    }
+
+    /// A set's manifest and its SHA-256; none where no whole set of this id is here.
+    pub fn manifest<M: Described>(&self, id: &str) -> Result<Option<(M, String)>> {
+        read_manifest(&self.set(id))
     }
 
     /// The room on the disk.
@@ -141,13 +148,16 @@ impl Folder {
         Ok(Room { total: stat.f_blocks * block, free: stat.f_bavail * block })
     }
 
-    fn ids(&self) -> Result<Vec<String>> {
+    fn ids(&self, kind: SetKind) -> Result<Vec<String>> {
         let mut ids = Vec::new();
         let entries = fs::read_dir(&self.path).map_err(|source| failed(&self.path, source))?;
         for entry in entries.take(MOST_SETS) {
             let entry = entry.map_err(|source| failed(&self.path, source))?;
             let name = entry.file_name().to_string_lossy().into_owned();
-            if name.starts_with("BKP_") && entry.path().is_dir() && !entry.path().is_symlink() {
+            if name.starts_with(kind.prefix())
+                && entry.path().is_dir()
+                && !entry.path().is_symlink()
+            {
                 ids.push(name);
             }
         }

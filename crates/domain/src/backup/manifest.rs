@@ -10,7 +10,7 @@ use serde::{Deserialize, Serialize};
 use yakin_adapters::archive::{self, Sealed};
 use yakin_adapters::storage::Stored;
 
-use super::{BackupError, Result};
+use super::{BackupError, Described, Result, SetKind, Target};
 
 /// The manifest's name in the set's folder.
 pub const MANIFEST: &str = "manifest.json";
@@ -93,45 +93,87 @@ pub struct Contents {
 }
 
 impl Manifest {
-    /// Its archives' sizes.
-    pub fn contents(&self) -> Contents {
-        let all = self.databases.iter().map(|d| &d.sealed).chain([&self.globals.sealed]);
-        all.fold(Contents { bytes: 0, plain_bytes: 0 }, |sum, sealed| Contents {
+    /// Writes it into the set's folder; gives its SHA-256.
+    pub(super) fn write(&self, folder: &Path) -> Result<String> {
+        write_manifest(folder, self)
+    }
+
+    /// Reads the manifest of a set's folder, and its SHA-256; none where the set is not whole.
+    pub fn read(folder: &Path) -> Result<Option<(Manifest, String)>> {
+        read_manifest(folder)
+    }
+}
+
+impl Described for Manifest {
+    const KIND: SetKind = SetKind::Databases;
+
+    fn id(&self) -> &str {
+        &self.id
+    }
+
+    fn format(&self) -> u32 {
+        self.format
+    }
+
+    fn date(&self) -> Date {
+        self.date
+    }
+
+    fn begun_at(&self) -> Timestamp {
+        self.begun_at
+    }
+
+    fn ended_at(&self) -> Timestamp {
+        self.ended_at
+    }
+
+    fn compressed(&self) -> bool {
+        self.compressed
+    }
+
+    fn recipients(&self) -> &[String] {
+        &self.recipients
+    }
+
+    fn contents(&self) -> Contents {
+        let sealed = self.archives();
+        sealed.iter().fold(Contents { bytes: 0, plain_bytes: 0 }, |sum, (_, sealed)| Contents {
             bytes: sum.bytes + sealed.bytes,
             plain_bytes: sum.plain_bytes + sealed.plain_bytes,
         })
     }
 
-    /// Each archive's file name with what it must be.
-    pub fn archives(&self) -> impl Iterator<Item = (&str, &Sealed)> {
+    fn archives(&self) -> Vec<(&str, &Sealed)> {
         let databases = self.databases.iter().map(|d| (d.file.as_str(), &d.sealed));
-        databases.chain([(self.globals.file.as_str(), &self.globals.sealed)])
+        databases.chain([(self.globals.file.as_str(), &self.globals.sealed)]).collect()
     }
 
-    /// Writes it into the set's folder; gives its SHA-256.
-    pub(super) fn write(&self, folder: &Path) -> Result<String> {
-        write(folder, MANIFEST, self)
+    fn target(&self) -> Target {
+        Target::Databases(self.databases.iter().map(|d| d.name.clone()).collect())
     }
+}
 
-    /// Reads the manifest of a set's folder, and its SHA-256; none where the set is not whole.
-    pub fn read(folder: &Path) -> Result<Option<(Manifest, String)>> {
-        let path = folder.join(MANIFEST);
-        let Some(bytes) = read(&path)? else { return Ok(None) };
-        let unreadable =
-            |fault: String| BackupError::Unproven(format!("{}: {fault}", path.display()));
-        let manifest: Manifest =
-            serde_json::from_slice(&bytes).map_err(|e| unreadable(e.to_string()))?;
-        if manifest.format != 1 {
-            let fault = format!("its form is {}, expected 1: use a newer Yakin", manifest.format);
-            return Err(unreadable(fault));
-        }
-        for (file, _) in manifest.archives() {
-            if file.is_empty() || file.starts_with('.') || file.contains(['/', '\\']) {
-                return Err(unreadable(format!("'{file}' is no name of an archive")));
-            }
-        }
-        Ok(Some((manifest, Stored::of(&bytes).sha256)))
+/// Writes a manifest into the set's folder; gives its SHA-256.
+pub(super) fn write_manifest(folder: &Path, manifest: &impl Described) -> Result<String> {
+    write(folder, MANIFEST, manifest)
+}
+
+/// Reads the manifest of a set's folder, and its SHA-256; none where the set is not whole.
+pub(super) fn read_manifest<M: Described>(folder: &Path) -> Result<Option<(M, String)>> {
+    let path = folder.join(MANIFEST);
+    let Some(bytes) = read(&path)? else { return Ok(None) };
+    let unreadable = |fault: String| BackupError::Unproven(format!("{}: {fault}", path.display()));
+    let manifest: M = serde_json::from_slice(&bytes).map_err(|e| unreadable(e.to_string()))?;
+    if manifest.format() != 1 {
+        let fault = format!("its form is {}, expected 1: use a newer Yakin", manifest.format());
+        return Err(unreadable(fault));
     }
+    for (file, _) in manifest.archives() {
+        if file.is_empty() || file.starts_with('.') || file.contains(['/', '\\']) {
+            return Err(unreadable(format!("'{file}' is no name of an archive")));
+        }
+    }
+    Ok(Some((manifest, Stored::of(&bytes).sha256)))
 }
 
 /// What has been proven of a set.

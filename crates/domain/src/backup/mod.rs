@@ -1,11 +1,15 @@
 //! Backups: a set is one encrypted dump per database with the rows counted in the dump's own snapshot, the roles, and a
-//! manifest. Shared by the batches that back up and by `yakin backup`.
+//! manifest; or archives of the storage's files. Shared by the batches that back up and by `yakin backup`.
 
 mod copy;
+pub mod files;
 mod folder;
+mod kind;
 pub mod ledger;
 mod manifest;
+pub mod night;
 mod restore;
+mod retention;
 mod roles;
 mod source;
 mod verify;
@@ -18,7 +22,9 @@ use yakin_engine::database::DatabaseError;
 use yakin_engine::outcome::{Cause, Stop, database_message};
 
 pub use copy::{copied_sets, copy, fetch, remove_copy};
+pub use files::FilesManifest;
 pub use folder::{Folder, Room};
+pub use kind::{Described, SetKind, Target};
 pub use manifest::{Contents, DatabaseDump, Globals, Manifest, Proof, TableRows};
 pub use restore::{Restored, restore, restore_test};
 pub use roles::MissingRoles;
@@ -38,6 +44,14 @@ pub struct Backups {
     pub login: Login,
     /// The second place.
     pub copy: Option<Storage>,
+    /// The storage whose files are backed up.
+    pub files: Option<Storage>,
+}
+
+impl Backups {
+    /// What a run says where the node has none.
+    pub const NOT_CONFIGURED: &str = "no backups are configured: write [backup] with folder and recipients into \
+                                      yakin.toml of the nodes that work on the queue heavy";
 }
 
 /// Why a backup could not be made, proven or restored.
@@ -51,6 +65,9 @@ pub enum BackupError {
     /// The bytes do not prove what they should.
     #[error("{0}")]
     Unproven(String),
+    /// Too many files could not be read.
+    #[error("{0}")]
+    Skipped(String),
     #[error("{path}: {source}")]
     File { path: String, source: std::io::Error },
     #[error(transparent)]
@@ -100,7 +117,7 @@ impl From<BackupError> for Stop {
             BackupError::Archive(ArchiveError::OtherKey { .. }) => {
                 Stop::give_up(Cause::Data, message)
             }
-            BackupError::File { .. } | BackupError::Archive(_) => {
+            BackupError::File { .. } | BackupError::Archive(_) | BackupError::Skipped(_) => {
                 Stop::retry(Cause::Storage, message)
             }
             BackupError::Tools(ToolsError::Missing { .. } | ToolsError::Url(_)) => {

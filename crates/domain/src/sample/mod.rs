@@ -9,6 +9,7 @@ mod chat;
 mod discounts;
 mod maker;
 mod plans;
+mod stored;
 mod tenant;
 mod words;
 
@@ -20,6 +21,7 @@ use sqlx::{Executor, PgConnection};
 use yakin_adapters::keys::Keys;
 
 use cast::Part;
+pub use stored::store_some;
 use tenant::Tenant;
 
 /// The most tenants a sample may have.
