@@ -125,20 +125,20 @@ async fn an_operator_backs_files_up_too_and_restores_them_into_a_new_folder() {
     std::fs::create_dir_all(site.dir.join("store/tenant/aoba")).unwrap();
     std::fs::write(site.dir.join("store/tenant/aoba/a.pdf"), "one").unwrap();
     let only = format!("databases={}", site.database.name());
-    let told = tell(site.command(&["run", "DAILY_003", "--date", "2026-11-02", "--param", &only]));
+    let told = tell(site.command(&["run", "DAILY_003", "--date", "2026-10-31", "--param", &only]));
     assert_eq!(told.code, 0, "{}{}", told.out, told.err);
     let listed = tell(site.command(&["backup", "list"])).out;
-    assert!(listed.contains("BKP_20261102_001  1 database"), "{listed}");
-    assert!(listed.contains("BKF_20261102_001  1 file"), "{listed}");
-    let verified = tell(site.command(&["backup", "verify", "BKF_20261102_001"]));
-    assert!(verified.out.contains("BKF_20261102_001 is whole: 1 files"), "{}", verified.out);
+    assert!(listed.contains("BKP_20261031_001  1 database"), "{listed}");
+    assert!(listed.contains("BKF_20261031_001  1 file"), "{listed}");
+    let verified = tell(site.command(&["backup", "verify", "BKF_20261031_001"]));
+    assert!(verified.out.contains("BKF_20261031_001 is whole: 1 files"), "{}", verified.out);
 
     let into = site.dir.join("back");
     let back = into.to_str().unwrap();
     let wrong = tell(site.command(&[
         "backup",
         "restore",
-        "BKF_20261102_001",
+        "BKF_20261031_001",
         "--into",
         "x",
         "--reason",
@@ -147,7 +147,7 @@ async fn an_operator_backs_files_up_too_and_restores_them_into_a_new_folder() {
     assert_eq!(wrong.code, 2);
     assert!(wrong.err.contains("--files-into DIR"), "{}", wrong.err);
     let restore =
-        ["backup", "restore", "BKF_20261102_001", "--files-into", back, "--reason", "a rehearsal"];
+        ["backup", "restore", "BKF_20261031_001", "--files-into", back, "--reason", "a rehearsal"];
     let told = tell(site.command(&restore));
     assert_eq!(told.code, 0, "{}{}", told.out, told.err);
     assert_eq!(std::fs::read_to_string(into.join("tenant/aoba/a.pdf")).unwrap(), "one");
@@ -158,12 +158,12 @@ async fn an_operator_backs_files_up_too_and_restores_them_into_a_new_folder() {
     assert_eq!(site.one::<i64>(audited).await, 2);
 
     // an archive that lost a byte loses its files, and says which
-    let archive = site.dir.join("sets/BKF_20261102_001/files-0001.tar.zst.age");
+    let archive = site.dir.join("sets/BKF_20261031_001/files-0001.tar.zst.age");
     let mut bytes = std::fs::read(&archive).unwrap();
     let middle = bytes.len() / 2;
     bytes[middle] ^= 1;
     std::fs::write(&archive, bytes).unwrap();
-    let verified = tell(site.command(&["backup", "verify", "BKF_20261102_001"]));
+    let verified = tell(site.command(&["backup", "verify", "BKF_20261031_001"]));
     assert!(verified.code != 0 && verified.err.contains("is not proven"), "{}", verified.err);
     std::fs::remove_dir_all(&into).unwrap();
     let told = tell(site.command(&restore));
@@ -205,7 +205,7 @@ async fn a_node_killed_in_mid_archive_leaves_the_databases_set_which_the_next_ta
     assert_eq!(site.outcome(run).await, "succeeded");
     assert!(!first.exists());
     let states: String = site
-        .one("SELECT string_agg(backup_id || ' ' || state, ', ' ORDER BY 1) FROM app.backup_sets")
+        .one("SELECT string_agg(backup_id || ' ' || state, ', ' ORDER BY backup_id) FROM app.backup_sets")
         .await;
     assert_eq!(
         states,
