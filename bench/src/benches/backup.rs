@@ -11,7 +11,7 @@ use jiff::civil::date;
 use tokio::process::Command;
 use yakin_adapters::archive::{Opener, Sealer, init};
 use yakin_adapters::postgres_tools::Login;
-use yakin_domain::backup::{Asked, Folder, Source, verify, write};
+use yakin_domain::backup::{Asked, Described, Folder, Source, verify, write};
 
 use crate::measure::peak_resident_mb;
 use crate::report::{Report, Row};

@@ -27,14 +27,14 @@ impl Clock {
         Clock(Source::Set(Arc::new(AtomicI64::new(instant.as_microsecond()))))
     }
 
-    /// The present schedule time.
+    /// The present schedule time, in whole microseconds: what PostgreSQL keeps of an instant. (With more, an instant
+    /// that went there and was rounded up is not yet due.)
     pub fn now(&self) -> Timestamp {
-        match &self.0 {
-            Source::Real => Timestamp::now(),
-            Source::Set(micros) => {
-                Timestamp::from_microsecond(micros.load(Ordering::SeqCst)).unwrap_or(Timestamp::MIN)
-            }
-        }
+        let micros = match &self.0 {
+            Source::Real => Timestamp::now().as_microsecond(),
+            Source::Set(micros) => micros.load(Ordering::SeqCst),
+        };
+        Timestamp::from_microsecond(micros).unwrap_or(Timestamp::MIN)
     }
 
     /// Sets a clock made by [`Clock::at`]; the machine's time cannot be set, so nothing happens to a real clock.
