@@ -148,3 +148,18 @@ pub(super) fn stays_below(key: &str) -> bool {
     let plain = |part: std::path::Component<'_>| matches!(part, std::path::Component::Normal(_));
     !key.is_empty() && !key.contains('\0') && Path::new(key).components().all(plain)
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn no_key_leads_out_of_the_folder() {
+        for key in ["a", "tenant/青葉/経歴 書.pdf", "a/.b"] {
+            assert!(stays_below(key), "{key}");
+        }
+        for key in ["", "/etc/passwd", "..", "a/../../b", "./a", "a\0b"] {
+            assert!(!stays_below(key), "{key}");
+        }
+    }
+}
