@@ -129,7 +129,8 @@ async fn back_fill(place: &Place, pool: &PgPool, first: Date) -> anyhow::Result<
     let days: Vec<Date> =
         Days::month_of(after(first, -1)).each().filter(|d| *d < after(first, -1)).collect();
     let registry = registry()?;
-    let time = Clock::at(at(first, 1, 0)?);
+    // before the night, whose first firings are due as it begins
+    let time = Clock::at(at(first, 0, 59)?);
     let mut engine =
         Engine::join(pool.clone(), time.clone(), registry.clone(), "back-fill", &["work"]).await?;
     crate::outside::provide(&mut engine, place)?;
