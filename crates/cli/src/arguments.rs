@@ -223,7 +223,7 @@ pub struct Demo {
     pub engineers: u32,
     #[arg(long, default_value_t = 7)]
     pub seed: u64,
-    /// No tenant lacks a day, none fails.
+    /// No tenant lacks a day, none fails, none is held.
     #[arg(long)]
     pub without_faults: bool,
 }
@@ -256,7 +256,7 @@ pub struct Sample {
     /// About how many log rows [default: by the number of tenants].
     #[arg(long)]
     pub log_rows: Option<u64>,
-    /// No tenant lacks a day, none fails.
+    /// No tenant lacks a day, none fails, none is held.
     #[arg(long)]
     pub without_faults: bool,
 }

@@ -79,10 +79,13 @@ async fn the_faults_stand_where_the_report_says_and_can_be_left_out() {
     assert_eq!(one::<String>(&with.owner, broken).await, format!("{lacking} 2026-10-17"));
     let failing = report.fails.unwrap();
     assert_eq!(one::<String>(&with.owner, planless).await, format!("{failing} 2026-10-16"));
+    let backwards = "SELECT count(*)::text FROM app.assignments WHERE actual_end_on < starts_on";
+    assert_eq!(one::<String>(&with.owner, backwards).await, "1");
 
     let sound = SampleSpec { with_faults: false, ..spec(7) };
     let report = made(&without, &sound).await.unwrap();
-    assert_eq!((report.lacks_a_day, report.fails), (None, None));
+    assert_eq!((report.lacks_a_day, report.fails, report.many_change), (None, None, None));
+    assert_eq!(one::<String>(&without.owner, backwards).await, "0");
     assert_eq!(one::<String>(&without.owner, broken).await, "");
     assert_eq!(one::<String>(&without.owner, planless).await, "");
 }
@@ -142,6 +145,9 @@ async fn the_world_holds_every_kind_of_tenant_and_exactly_one_far_earlier_invoic
                    ORDER BY contract_plans.starts_on, valid_from DESC LIMIT 1) * 0.5"),
         ("stale statuses", "SELECT bool_or(planned_end_on < '2026-11-01' AND status = 'working')
                               FROM app.assignments JOIN app.engineers USING (tenant_id, engineer_id)"),
+        ("left early", "SELECT bool_or(actual_end_on < planned_end_on AND status = 'working')
+                          FROM app.assignments JOIN app.engineers USING (tenant_id, engineer_id)"),
+        ("on leave", "SELECT bool_or(status = 'on_leave') AND bool_or(status_locked) FROM app.engineers"),
         ("deleted files", "SELECT bool_or(deleted_at > '2026-10-01') FROM app.files"),
         ("surplus", "SELECT bool_or(n > 10) FROM (SELECT count(*) AS n FROM app.tokens
                       WHERE token_type = 'SESSION' AND NOT is_revoked GROUP BY user_id) AS of_user"),

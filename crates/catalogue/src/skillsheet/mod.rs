@@ -4,7 +4,11 @@ use std::sync::Arc;
 
 use yakin_engine::registry::{AnyBatch, entry};
 
+mod daily_001_engineer_status;
 mod daily_003_daily_backup;
 
 /// The block's list.
-pub const BATCHES: &[fn() -> Arc<dyn AnyBatch>] = &[entry::<daily_003_daily_backup::DailyBackup>];
+pub const BATCHES: &[fn() -> Arc<dyn AnyBatch>] = &[
+    entry::<daily_001_engineer_status::EngineerStatus>,
+    entry::<daily_003_daily_backup::DailyBackup>,
+];

@@ -105,6 +105,11 @@ pub async fn summary(
     if let Some(code) = &sample.fails {
         purposes.push(format!("{code} cannot be billed: its plan is in no price list"));
     }
+    if let Some(code) = &sample.many_change {
+        purposes.push(format!(
+            "{code} is held: most of its engineers would change their state at once, a person must confirm it"
+        ));
+    }
     // the last minute included
     let timetable =
         look::timetable(pool, begin, end.checked_add(jiff::SignedDuration::from_mins(1))?).await?;

@@ -43,6 +43,9 @@ pub async fn sample(place: &Place, sample: &Sample) -> anyhow::Result<End> {
         if let Some(code) = &report.fails {
             line(format!("on purpose: {code} cannot be billed"));
         }
+        if let Some(code) = &report.many_change {
+            line(format!("on purpose: most engineers of {code} would change their state at once"));
+        }
     }
     Ok(End::Done)
 }

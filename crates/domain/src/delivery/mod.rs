@@ -1,6 +1,7 @@
 //! Messages: what is to be said becomes one delivery row per recipient and channel, and each row is sent once.
 //! `expand` writes rows, `deliver` sends them; BATCH-302, 401, 402, 406 and REALTIME_002 call both.
 
+pub mod ask;
 pub mod content;
 pub mod deliver;
 pub mod digest;
@@ -79,6 +80,15 @@ pub enum Urgency {
 impl Urgency {
     /// All of them.
     pub const ALL: [Urgency; 3] = [Urgency::High, Urgency::Medium, Urgency::Low];
+
+    /// Its word in tables.
+    pub const fn word(self) -> &'static str {
+        match self {
+            Urgency::High => "high",
+            Urgency::Medium => "medium",
+            Urgency::Low => "low",
+        }
+    }
 
     /// The urgency of a word of the database.
     pub fn of(word: &str) -> Option<Urgency> {

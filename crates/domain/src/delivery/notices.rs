@@ -21,6 +21,8 @@ pub struct Notice {
     pub template_id: Option<i64>,
     pub priority: String,
     pub user_id: Option<i64>,
+    /// Whom it is for where no user is named: admin or sales.
+    pub audience: String,
     pub data: Value,
     pub attachments: Vec<i64>,
     scheduled_at: jiff_sqlx::Timestamp,
@@ -32,7 +34,8 @@ pub struct Person {
     pub user_id: i64,
     pub email: String,
     pub name: String,
-    pub admin: bool,
+    /// admin, sales or member.
+    pub role: String,
 }
 
 /// A template of the tenant's own.
@@ -92,7 +95,7 @@ pub async fn book(tx: &mut Tx) -> Result<Book, Stop> {
     let (tenant, language): (String, String) =
         sqlx::query_as("SELECT name, language FROM app.tenants").fetch_one(&mut *tx).await?;
     let people: Vec<Person> = sqlx::query_as(
-        "SELECT user_id, email, name, role = 'admin' AS admin FROM app.users
+        "SELECT user_id, email, name, role FROM app.users
           WHERE tenant_id = yakin.current_tenant() AND status = 'active' ORDER BY user_id LIMIT 1000000",
     )
     .fetch_all(&mut *tx)
@@ -138,11 +141,12 @@ fn recipients<'a>(notice: &Notice, book: &'a Book) -> Result<Vec<&'a Person>, St
         let person = book.people.get(&user);
         return Ok(vec![person.ok_or_else(|| format!("recipient: user {user} is not active"))?]);
     }
-    let admins: Vec<&Person> = book.people.values().filter(|p| p.admin).collect();
-    if admins.is_empty() {
-        return Err("recipient: the tenant has no active administrator".to_owned());
+    let all: Vec<&Person> = book.people.values().filter(|p| p.role == notice.audience).collect();
+    if all.is_empty() {
+        let whom = if notice.audience == "sales" { "user in sales" } else { "administrator" };
+        return Err(format!("recipient: the tenant has no active {whom}"));
     }
-    Ok(admins)
+    Ok(all)
 }
 
 /// The notification's own template, else the tenant's default for its kind, channel and language, else the
@@ -254,15 +258,16 @@ mod tests {
             template_id: None,
             priority: "high".to_owned(),
             user_id: None,
+            audience: "admin".to_owned(),
             data,
             attachments: vec![9],
             scheduled_at: scheduled.to_sqlx(),
         }
     }
 
-    fn person(user_id: i64, admin: bool) -> (i64, Person) {
+    fn person(user_id: i64, role: &str) -> (i64, Person) {
         let (email, name) = (format!("u{user_id}@example.jp"), format!("利用者{user_id}"));
-        (user_id, Person { user_id, email, name, admin })
+        (user_id, Person { user_id, email, name, role: role.to_owned() })
     }
 
     fn slack(setting_id: i64, target: &str) -> Route {
@@ -281,7 +286,7 @@ mod tests {
         Book {
             tenant: "株式会社あおば".to_owned(),
             language: "ja".to_owned(),
-            people: [person(1, true), person(2, true), person(3, false)].into(),
+            people: [person(1, "admin"), person(2, "admin"), person(3, "sales")].into(),
             routes,
             templates: Vec::new(),
         }
@@ -303,6 +308,20 @@ mod tests {
         );
         assert!(all[1].body.starts_with("利用者2 様"));
         assert_eq!((all[0].priority, &all[0].attachments), (Urgency::High, &vec![9]));
+    }
+
+    #[test]
+    fn what_is_for_sales_goes_to_sales_alone() {
+        let operator = Templates::read(None).unwrap();
+        let notice = Notice { audience: "sales".to_owned(), ..notice(complete()) };
+        let to = |book: &Book| {
+            let all = expand(&notice, book, &operator)?;
+            Ok::<Vec<String>, String>(all.into_iter().map(|d| d.recipient).collect())
+        };
+        let mut book = book(Vec::new());
+        assert_eq!(to(&book), Ok(vec!["u3@example.jp".to_owned()]));
+        book.people.remove(&3);
+        assert_eq!(to(&book), Err("recipient: the tenant has no active user in sales".to_owned()));
     }
 
     #[test]

@@ -1,4 +1,4 @@
-SELECT notification_id, key, template_id, priority, user_id, data, attachments, scheduled_at
+SELECT notification_id, key, template_id, priority, user_id, audience, data, attachments, scheduled_at
   FROM app.notifications
  WHERE tenant_id = yakin.current_tenant() AND state = 'pending' AND scheduled_at < $1
    AND ($2::text[] IS NULL OR key = ANY ($2))

@@ -55,6 +55,8 @@ const BUILT_IN: &[(&str, &str)] = &[
     built_in!("assignment-ending.en"),
     built_in!("contract-renewal.ja"),
     built_in!("contract-renewal.en"),
+    built_in!("engineer-status-summary.ja"),
+    built_in!("engineer-status-summary.en"),
     built_in!("invoice-issued.ja"),
     built_in!("invoice-issued.en"),
     built_in!("delivery-failures.ja"),

@@ -40,6 +40,9 @@ struct Maker<'a, P: FnMut(&str)> {
     progress: P,
 }
 
+/// The tenant that entered most of its assignments anew, with a wrong end.
+pub(super) const BULK_ENTRY: Part = Part::Jumped;
+
 /// The raw logs, by their partitioned tables.
 const LOGS: [&str; 7] = [
     "api_call_logs",
@@ -228,6 +231,27 @@ impl<P: FnMut(&str)> Maker<'_, P> {
             .bind(Json(&self.tenants))
             .bind(self.seed("assignments"))
             .bind(self.today())
+            .execute(&mut *self.tx)
+            .await?;
+        self.make_states().await
+    }
+
+    /// What people entered of engineers' states and of ends that were not as planned.
+    async fn make_states(&mut self) -> Result<(), sqlx::Error> {
+        sqlx::query(include_str!("engineer_states.sql"))
+            .bind(self.seed("states"))
+            .execute(&mut *self.tx)
+            .await?;
+        let faulty = |part| {
+            let of = self.tenants.iter().find(|t| t.part == part && self.spec.with_faults);
+            of.map_or(0, |t| t.tenant_id)
+        };
+        let (contradictory, bulk) = (faulty(Part::Huge), faulty(BULK_ENTRY));
+        sqlx::query(include_str!("early_ends.sql"))
+            .bind(self.seed("early ends"))
+            .bind(self.today())
+            .bind(contradictory)
+            .bind(bulk)
             .execute(&mut *self.tx)
             .await?;
         Ok(())

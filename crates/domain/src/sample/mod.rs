@@ -1,7 +1,8 @@
 //! `yakin sample`: a world of uneven Japanese tenants with two months of life, the same for the same seed. Bulk rows
-//! come from `INSERT … SELECT` over hashes of (seed, place), never from `random()`. Two faults stand in it on purpose
+//! come from `INSERT … SELECT` over hashes of (seed, place), never from `random()`. Faults stand in it on purpose
 //! (`with_faults`): one tenant has a compute row with negative CPU seconds in the middle of the previous month, so
-//! that day's usage is refused and its bill blocked; another changed on the 16th to a plan no price list knows.
+//! that day's usage is refused and its bill blocked; another changed on the 16th to a plan no price list knows; of a
+//! third most assignments were entered with yesterday as their end, and the huge one has one that ends before it begins.
 
 mod calendar;
 mod cast;
@@ -101,6 +102,8 @@ pub struct SampleReport {
     pub lacks_a_day: Option<(String, Date)>,
     /// The tenant (code) that cannot be billed: its plan is unknown.
     pub fails: Option<String>,
+    /// The tenant (code) of which so many engineers would change their state that a person must confirm it.
+    pub many_change: Option<String>,
     /// The tenant (code) with more than a third of all engineers.
     pub huge: String,
 }
@@ -127,10 +130,13 @@ pub async fn generate(
     let (tenants, log_rows) = maker::fill(connection, spec, &mut progress).await?;
     progress("planner statistics");
     analyze(connection).await.map_err(database("planner statistics"))?;
-    Ok(report(&tenants, log_rows))
+    Ok(report(&tenants, log_rows, spec.with_faults))
 }
 
-fn report(tenants: &[Tenant], log_rows: i64) -> SampleReport {
+/// With fewer, a bulk entry changes too few to be held.
+const FEW_ENGINEERS: i64 = 40;
+
+fn report(tenants: &[Tenant], log_rows: i64, faults: bool) -> SampleReport {
     let code = |found: Option<&Tenant>| found.map(|tenant| tenant.code.clone());
     let broken = tenants.iter().find_map(|t| t.broken_on.map(|day| (t.code.clone(), day)));
     SampleReport {
@@ -140,6 +146,11 @@ fn report(tenants: &[Tenant], log_rows: i64) -> SampleReport {
         log_rows,
         lacks_a_day: broken,
         fails: code(tenants.iter().find(|tenant| tenant.next_plan == Some(plans::UNKNOWN))),
+        many_change: code(
+            tenants
+                .iter()
+                .find(|t| faults && t.part == maker::BULK_ENTRY && t.engineers >= FEW_ENGINEERS),
+        ),
         huge: code(tenants.iter().find(|tenant| tenant.part == Part::Huge)).unwrap_or_default(),
     }
 }
