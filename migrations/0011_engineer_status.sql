@@ -41,6 +41,7 @@ COMMENT ON COLUMN app.engineer_status_history.ends_on IS '判定のもとにな�
 COMMENT ON COLUMN app.engineer_status_history.run_id IS '変えた実行、NULL = 人';
 CREATE UNIQUE INDEX engineer_status_history_once ON app.engineer_status_history (tenant_id, engineer_id, run_id);
 CREATE INDEX engineer_status_history_by_day ON app.engineer_status_history (tenant_id, status_on);
+CREATE INDEX engineer_status_history_by_time ON app.engineer_status_history (tenant_id, changed_at);
 CALL yakin.wall('app.engineer_status_history', 'SELECT, INSERT', 'SELECT, INSERT');
 
 -- Whom a notification without a user is for.

@@ -100,6 +100,7 @@ async fn logs_stand_in_order_of_time_within_their_days_and_name_only_their_tenan
         "report_generation_logs",
         "user_sessions",
         "feature_usage_logs",
+        "engineer_activity_logs",
     ] {
         let wrong = format!(
             "SELECT count(*) FILTER (WHERE created_at < before) + count(*) FILTER (WHERE NOT owned)

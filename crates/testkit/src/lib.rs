@@ -263,6 +263,7 @@ impl World {
             "compute_usage_logs",
             "network_usage_logs",
             "feature_usage_logs",
+            "engineer_activity_logs",
         ] {
             for month in months {
                 self.sql(&format!("SELECT yakin.ensure_month('app.{log}', '{month}')")).await;

@@ -132,8 +132,8 @@ impl Night {
         self.none("firings that did not succeed", outcomes).await;
         let fired: i64 =
             self.site.one("SELECT count(*) FROM yakin.firings WHERE state = 'ended'").await;
-        // 204, 301, 101, 302, DAILY_001, and four batches in each of three hours
-        assert_eq!(fired, 17, "firings of the night");
+        // 204, 301, 101, 302, DAILY_001, DAILY_002, and four batches in each of three hours
+        assert_eq!(fired, 18, "firings of the night");
         self.none(
             "runs of a firing that is not theirs alone",
             "SELECT f.run_id, count(*) FROM yakin.firings f FULL JOIN yakin.runs r ON r.id = f.run_id

@@ -44,7 +44,7 @@ struct Maker<'a, P: FnMut(&str)> {
 pub(super) const BULK_ENTRY: Part = Part::Jumped;
 
 /// The raw logs, by their partitioned tables.
-const LOGS: [&str; 7] = [
+const LOGS: [&str; 8] = [
     "api_call_logs",
     "login_logs",
     "report_generation_logs",
@@ -52,6 +52,7 @@ const LOGS: [&str; 7] = [
     "compute_usage_logs",
     "network_usage_logs",
     "feature_usage_logs",
+    "engineer_activity_logs",
 ];
 
 /// The logs of events: statement, name, rows per thousand API calls (82 per cent of the rows are API calls).
@@ -355,6 +356,14 @@ impl<P: FnMut(&str)> Maker<'_, P> {
             let done = log.execute(&mut *self.tx).await.map_err(database(making))?;
             rows += done.rows_affected();
         }
+        const MAKING: &str = "engineers' activity";
+        (self.progress)(MAKING);
+        let done = sqlx::query(include_str!("engineer_activity_logs.sql"))
+            .bind(self.seed("activity"))
+            .execute(&mut *self.tx)
+            .await
+            .map_err(database(MAKING))?;
+        rows += done.rows_affected();
         Ok(i64::try_from(rows).unwrap_or(i64::MAX))
     }
 

@@ -14,18 +14,32 @@ use super::{alerts, estimate};
 /// The difference in money up to which costs are no anomaly, unless a run says otherwise.
 pub const COST_FLOOR: i64 = 10_000;
 
+/// Logins that succeeded.
+pub const LOGINS: Source =
+    Source { name: "logins", sql: include_str!("logins.sql"), nothing: r#"{"logins": 0}"# };
+
+/// What lay in the storage at the day's end.
+pub const STORAGE: Source = Source {
+    name: "storage",
+    sql: include_str!("storage.sql"),
+    nothing: r#"{"storage_bytes": 0, "storage_files": 0, "storage_owners": 0,
+        "storage_document_bytes": 0, "storage_image_bytes": 0, "storage_other_bytes": 0,
+        "last_upload_at": null}"#,
+};
+
+/// Uses of each feature.
+pub const FEATURES: Source = Source {
+    name: "features",
+    sql: include_str!("features.sql"),
+    nothing: r#"{"feature_uses": 0, "feature_users": 0, "feature_seconds": 0, "features": []}"#,
+};
+
 /// Where the view comes from, beside BATCH-204.
 pub const RECIPE: Recipe = Recipe {
     scope: include_str!("resource_scope.sql"),
     sources: &[
-        Source { name: "logins", sql: include_str!("logins.sql"), nothing: r#"{"logins": 0}"# },
-        Source {
-            name: "storage",
-            sql: include_str!("storage.sql"),
-            nothing: r#"{"storage_bytes": 0, "storage_files": 0, "storage_owners": 0,
-                "storage_document_bytes": 0, "storage_image_bytes": 0, "storage_other_bytes": 0,
-                "last_upload_at": null}"#,
-        },
+        LOGINS,
+        STORAGE,
         Source {
             name: "compute",
             sql: include_str!("compute.sql"),
@@ -38,12 +52,7 @@ pub const RECIPE: Recipe = Recipe {
             nothing: r#"{"network_bytes_in": 0, "network_bytes_out": 0, "connections": 0,
                 "connection_seconds_mean": null, "peak_bytes_per_second": null}"#,
         },
-        Source {
-            name: "features",
-            sql: include_str!("features.sql"),
-            nothing: r#"{"feature_uses": 0, "feature_users": 0, "feature_seconds": 0,
-                "features": []}"#,
-        },
+        FEATURES,
     ],
 };
 

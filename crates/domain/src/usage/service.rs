@@ -13,18 +13,21 @@ use super::staging::Recipe;
 /// Days after its own during which a day may still change by itself.
 const PROVISIONAL_DAYS: i64 = 3;
 
+/// API calls, sessions, and who was active.
+pub const ACTIVITY: Source = Source {
+    name: "activity",
+    sql: include_str!("activity.sql"),
+    nothing: r#"{"calls": 0, "call_users": 0, "successful": 0, "client_errors": 0,
+        "server_errors": 0, "response_ms_sum": 0, "response_ms_mean": null,
+        "response_ms_p95": null, "response_ms_max": null, "request_bytes": 0,
+        "response_bytes": 0, "sessions": 0, "session_seconds": 0, "active_users": 0}"#,
+};
+
 /// Where the record comes from.
 pub const RECIPE: Recipe = Recipe {
     scope: include_str!("service_scope.sql"),
     sources: &[
-        Source {
-            name: "activity",
-            sql: include_str!("activity.sql"),
-            nothing: r#"{"calls": 0, "call_users": 0, "successful": 0, "client_errors": 0,
-                "server_errors": 0, "response_ms_sum": 0, "response_ms_mean": null,
-                "response_ms_p95": null, "response_ms_max": null, "request_bytes": 0,
-                "response_bytes": 0, "sessions": 0, "session_seconds": 0, "active_users": 0}"#,
-        },
+        ACTIVITY,
         Source {
             name: "reports",
             sql: include_str!("reports.sql"),

@@ -21,11 +21,21 @@ pub struct Recipe {
 /// none of them.
 pub async fn stage(run: &PlatformRun, day: Date, recipe: Recipe) -> Result<Strays, Stop> {
     let scope = scope(run, day, recipe.scope).await?;
+    stage_sources(run, day, &scope, recipe.sources).await
+}
+
+/// Counts `day` from these sources, one pass each, and stages it for the tenants in `scope`.
+pub async fn stage_sources(
+    run: &PlatformRun,
+    day: Date,
+    scope: &[i64],
+    sources: &[Source],
+) -> Result<Strays, Stop> {
     let mut strays = Strays::default();
-    for (place, source) in recipe.sources.iter().enumerate() {
-        run.progress(place as i64, recipe.sources.len() as i64).await;
+    for (place, source) in sources.iter().enumerate() {
+        run.progress(place as i64, sources.len() as i64).await;
         let counted = run.read(async |tx| source.count(tx, day).await).await?;
-        let stray = source.balance(day, &counted, &scope)?;
+        let stray = source.balance(day, &counted, scope)?;
         if stray != Strays::default() {
             let (without, others) = (stray.without_tenant, stray.of_others);
             let rows = json!({"source": source.name, "day": day.to_string(),
@@ -40,7 +50,7 @@ pub async fn stage(run: &PlatformRun, day: Date, recipe: Recipe) -> Result<Stray
                 .bind(day.to_sqlx())
                 .bind(source.name)
                 .bind(source.nothing)
-                .bind(&scope)
+                .bind(scope)
                 .bind(counted.iter().map(|c| c.tenant_id).collect::<Vec<_>>())
                 .bind(counted.iter().map(|c| c.figures.as_str()).collect::<Vec<_>>())
                 .bind(counted.iter().map(|c| c.impossible.as_deref()).collect::<Vec<_>>())
@@ -53,7 +63,8 @@ pub async fn stage(run: &PlatformRun, day: Date, recipe: Recipe) -> Result<Stray
     Ok(strays)
 }
 
-async fn scope(run: &PlatformRun, day: Date, sql: &'static str) -> Result<Vec<i64>, Stop> {
+/// The tenants that a statement of scope names for `day`.
+pub async fn scope(run: &PlatformRun, day: Date, sql: &'static str) -> Result<Vec<i64>, Stop> {
     let (start, end) = Days::one(day).instants();
     run.read(async |tx| {
         Ok(sqlx::query_scalar(sql)
@@ -68,14 +79,16 @@ async fn scope(run: &PlatformRun, day: Date, sql: &'static str) -> Result<Vec<i6
 
 /// Forgets what this run staged: before a new attempt, and at its end.
 pub async fn clear(run: &PlatformRun) -> Result<(), Stop> {
-    run.stage(async |tx| {
-        sqlx::query("DELETE FROM staging.usage_figures WHERE run_id = $1")
-            .bind(run.id())
-            .execute(tx)
-            .await?;
-        Ok(())
-    })
-    .await
+    run.stage(async |tx| forget(tx, run).await).await
+}
+
+/// The same together with what a transaction writes.
+pub async fn forget(tx: &mut Tx, run: &PlatformRun) -> Result<(), Stop> {
+    sqlx::query("DELETE FROM staging.usage_figures WHERE run_id = $1")
+        .bind(run.id())
+        .execute(tx)
+        .await?;
+    Ok(())
 }
 
 /// The tenants for whom `day` was staged.
