@@ -110,13 +110,13 @@ async fn two_workers_started_together_send_each_row_once() {
     }
     let second = Arc::new(post.worker().await);
     post.engine.advance_step().await.unwrap();
-    for roster in second.claim(Queue::Notify, 2).await {
+    for roster in second.claim(Queue::Notify, 2).await.jobs {
         execute(&second, roster).await;
     }
     // each has half of the tenants' jobs
     let mut working = JoinSet::new();
     for engine in [&post.engine, &second] {
-        for job in engine.claim(Queue::Notify, 4).await {
+        for job in engine.claim(Queue::Notify, 4).await.jobs {
             let engine = engine.clone();
             working.spawn(async move { execute(&engine, job).await });
         }
@@ -146,7 +146,7 @@ async fn a_worker_that_is_taken_for_lost_and_its_successor_send_no_row_twice() {
     let second = post.worker().await;
     begin(&post, "BATCH-402").await.unwrap();
     post.engine.advance_step().await.unwrap();
-    for roster in second.claim(Queue::Notify, 1).await {
+    for roster in second.claim(Queue::Notify, 1).await.jobs {
         execute(&second, roster).await;
     }
     // one worker has sent a message and cannot write that down; its lease is taken from it meanwhile
