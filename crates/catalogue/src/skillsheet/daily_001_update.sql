@@ -32,7 +32,8 @@ WITH assigned AS (
       FROM chained GROUP BY engineer_id, name, status
 ), judged AS (
     SELECT engineer_id, name, status, ends_on,
-           CASE WHEN ends_on IS NULL THEN 'waiting' WHEN ends_on <= $2 + $5 THEN 'waiting_soon' ELSE 'working' END AS judged
+           CASE WHEN ends_on IS NULL THEN 'waiting' WHEN ends_on <= $2 + $5 THEN 'waiting_soon'
+                ELSE 'working' END AS judged
       FROM managed WHERE contradiction IS NULL
 ), wanted AS (
     SELECT engineer_id, name, status, judged, ends_on FROM judged WHERE judged <> status

@@ -28,7 +28,8 @@ WITH staged AS (
                        FROM jsonb_array_elements(figures -> 'features') AS f
                      HAVING figures ? 'features')) AS feature_uses,
            (figures ->> 'mails_sent')::bigint AS mails_sent,
-           coalesce(resource.storage_bytes, service.storage_bytes, (figures ->> 'storage_bytes')::bigint) AS storage_bytes,
+           coalesce(resource.storage_bytes, service.storage_bytes, (figures ->> 'storage_bytes')::bigint)
+               AS storage_bytes,
            users, engineers, active_engineers,
            count(service.calls) OVER () * 2 + count(resource.logins) OVER () * 2
            + CASE WHEN coalesce(resource.storage_bytes, service.storage_bytes) IS NULL THEN 0 ELSE 1 END AS taken_over
@@ -39,7 +40,8 @@ WITH staged AS (
                AS active_users,
            CASE WHEN $5 THEN coalesce(f.api_calls, b.api_calls) ELSE coalesce(b.api_calls, f.api_calls) END AS api_calls,
            CASE WHEN $5 THEN coalesce(f.logins, b.logins) ELSE coalesce(b.logins, f.logins) END AS logins,
-           CASE WHEN $5 THEN coalesce(f.mails_sent, b.mails_sent) ELSE coalesce(b.mails_sent, f.mails_sent) END AS mails_sent,
+           CASE WHEN $5 THEN coalesce(f.mails_sent, b.mails_sent) ELSE coalesce(b.mails_sent, f.mails_sent) END
+               AS mails_sent,
            CASE WHEN $5 THEN coalesce(f.feature_uses, b.feature_uses) ELSE coalesce(b.feature_uses, f.feature_uses) END
                AS feature_uses,
            coalesce(b.total_users, f.users) AS total_users, coalesce(b.total_engineers, f.engineers) AS total_engineers,

@@ -1,5 +1,5 @@
--- Writes what was done with tenant $1's engineers on day $2 (from $6 to $7) for run $3: what was staged ($4, JSON objects),
--- and the changes of their states. A row that is there is counted again only with $5.
+-- Writes what was done with tenant $1's engineers on day $2 (from $6 to $7) for run $3: what was staged ($4, JSON
+-- objects), and the changes of their states. A row that is there is counted again only with $5.
 WITH staged AS (
     SELECT coalesce(jsonb_object_agg(figure.key, figure.value), '{}') AS figures
       FROM unnest($4::text[]::jsonb[]) AS source (figures), jsonb_each(source.figures) AS figure

@@ -5,7 +5,8 @@ WITH duration AS (
       FROM app.api_call_logs WHERE created_at >= $1 AND created_at < $2
      GROUP BY response_ms
 ), ranked AS (
-    SELECT response_ms, requests, errors, sum(requests) OVER (ORDER BY response_ms) AS up_to, sum(requests) OVER () AS all_of_them
+    SELECT response_ms, requests, errors, sum(requests) OVER (ORDER BY response_ms) AS up_to,
+           sum(requests) OVER () AS all_of_them
       FROM duration
 )
 SELECT jsonb_build_object(

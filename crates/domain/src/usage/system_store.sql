@@ -3,7 +3,8 @@
 -- companies are missing.
 WITH company AS (
     SELECT count(*) AS companies,
-           count(*) FILTER (WHERE num_nulls(c.total_users, c.active_users, c.total_engineers, c.active_engineers) = 0) AS whole,
+           count(*) FILTER (WHERE num_nulls(c.total_users, c.active_users, c.total_engineers, c.active_engineers) = 0)
+               AS whole,
            sum(c.total_users)::bigint AS total_users, sum(c.active_users)::bigint AS active_users,
            sum(c.total_engineers)::bigint AS total_engineers, sum(c.active_engineers)::bigint AS active_engineers
       FROM unnest($3::bigint[]) AS scope (tenant_id)
