@@ -1,6 +1,7 @@
 //! The catalogue: every batch of the two specifications that is real, one file each, a list per block.
 
 pub mod data;
+mod invoice_documents;
 pub mod monitor;
 pub mod notify;
 pub mod report;

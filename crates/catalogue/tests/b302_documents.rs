@@ -144,8 +144,9 @@ async fn a_held_invoice_has_its_document_but_is_mailed_and_exported_only_after_a
     );
     assert_eq!(post.one::<String>(&standing).await, "t f 0");
     let act = Act { actor: "tester".to_owned(), reason: "campaign".to_owned() };
-    let spec = post.engine.registry.find("BATCH-302").unwrap().spec();
-    billing::decide(&post.pool, spec, number, true, &act, post.clock.now()).await.unwrap();
+    billing::decide(&post.pool, &post.engine.registry, number, true, &act, post.clock.now())
+        .await
+        .unwrap();
     post.settle().await;
     assert_eq!(post.one::<String>(&standing).await, "t t 1");
     let exports: String = post

@@ -502,7 +502,7 @@ async fn a_month_half_as_high_again_is_held_and_a_first_one_is_not() {
 async fn decide(w: &World, agree: bool) -> Result<(), EngineError> {
     let act = Act { actor: "tester".to_owned(), reason: "campaign".to_owned() };
     let (number, at) = ("INV-202607-acme-0001", w.clock.now());
-    billing::decide(&w.pool, batch().spec(), number, agree, &act, at).await
+    billing::decide(&w.pool, &w.engine.registry, number, agree, &act, at).await
 }
 
 #[tokio::test]

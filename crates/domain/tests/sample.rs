@@ -152,6 +152,11 @@ async fn the_world_holds_every_kind_of_tenant_and_exactly_one_far_earlier_invoic
         ("deleted files", "SELECT bool_or(deleted_at > '2026-10-01') FROM app.files"),
         ("surplus", "SELECT bool_or(n > 10) FROM (SELECT count(*) AS n FROM app.tokens
                       WHERE token_type = 'SESSION' AND NOT is_revoked GROUP BY user_id) AS of_user"),
+        ("by heads", "SELECT count(*) BETWEEN 1 AND 3 FROM app.contracts WHERE billing_engine = 'skillsheet'"),
+        ("each day's heads", "SELECT count(*) = 31 * (SELECT count(*) FROM app.contracts WHERE billing_engine = 'skillsheet')
+                                FROM app.company_usage_daily
+                               WHERE usage_date BETWEEN '2026-10-01' AND '2026-10-31' AND total_users > 0
+                                 AND total_engineers > 0"),
         ("malformed", "SELECT bool_or(issued_at IS NULL AND expires_at IS NULL) FROM app.tokens"),
     ] {
         assert!(one::<bool>(&database.owner, sql).await, "{what}");

@@ -7,10 +7,12 @@ use yakin_engine::registry::{AnyBatch, entry};
 mod daily_001_engineer_status;
 mod daily_002_data_aggregation;
 mod daily_003_daily_backup;
+mod monthly_001_invoice_generation;
 
 /// The block's list.
 pub const BATCHES: &[fn() -> Arc<dyn AnyBatch>] = &[
     entry::<daily_001_engineer_status::EngineerStatus>,
     entry::<daily_002_data_aggregation::DataAggregation>,
     entry::<daily_003_daily_backup::DailyBackup>,
+    entry::<monthly_001_invoice_generation::MonthlyInvoiceGeneration>,
 ];

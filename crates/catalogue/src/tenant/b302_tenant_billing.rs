@@ -1,18 +1,15 @@
 //! BATCH-302 テナント課金計算バッチ: one invoice per contract for last month, from its recorded usage; then its document,
 //! its mail and the accounting file. A month that differs by more than half from the one before is held for a person.
 
-use std::sync::Arc;
-
-use jiff_sqlx::ToSqlx;
 use serde::Deserialize;
 use serde_json::{Value, json};
 use yakin_domain::billing::issuer::Issuer;
 use yakin_domain::billing::money::sum;
-use yakin_domain::billing::{self, Bill, Document, Loaded};
+use yakin_domain::billing::{self, Bill, BillingEngine, Document, Loaded};
 use yakin_engine::prelude::*;
 use yakin_engine::tenant::PLATFORM;
 
-use super::b302_documents;
+use crate::invoice_documents::{self, issuer_of};
 
 pub struct TenantBilling;
 
@@ -58,20 +55,13 @@ impl Batch for TenantBilling {
     };
 
     async fn roster(run: &PlatformRun, p: &Params) -> Result<Vec<i64>, Stop> {
-        issuer(run.resource())?;
+        issuer_of(run)?;
         if p.force_recalc && run.only_tenants().map(<[i64]>::len) != Some(1) {
             let why = "force_recalc changes issued invoices: name exactly one tenant";
             return Err(Stop::blocked(why));
         }
         let month = run.period();
-        run.read(async |tx| {
-            Ok(sqlx::query_scalar(include_str!("b302_roster.sql"))
-                .bind(month.start.to_sqlx())
-                .bind(month.end.to_sqlx())
-                .fetch_all(tx)
-                .await?)
-        })
-        .await
+        run.read(async |tx| billing::payers(tx, BillingEngine::Saas, month).await).await
     }
 
     async fn tenant(run: &TenantRun, p: &Params) -> Outcome {
@@ -80,7 +70,7 @@ impl Batch for TenantBilling {
             .read(async |tx| billing::load(tx, month, run.released(), p.force_recalc).await)
             .await?;
         report(run, &loaded);
-        let documents = documents(&loaded, &*issuer(run.resource())?)?;
+        let documents = documents(&loaded, &*issuer_of(run)?)?;
         if documents.is_empty() {
             return Ok(Done::default().count("reused", loaded.reused.len()).reused());
         }
@@ -114,21 +104,8 @@ impl Batch for TenantBilling {
     }
 
     async fn follow_up(run: &TenantRun, name: &str, payload: &Value) -> Outcome {
-        match (name, payload["invoice"].as_i64()) {
-            ("document", Some(invoice)) => b302_documents::document(run, invoice).await,
-            ("mail", Some(invoice)) => b302_documents::mail(run, invoice).await,
-            ("export", _) => b302_documents::export(run).await,
-            _ => Err(Stop::give_up(Cause::Defect, format!("no follow-up {name} {payload}"))),
-        }
+        invoice_documents::follow_up(run, Self::SPEC.id, name, payload).await
     }
-}
-
-fn issuer(configured: Option<Arc<Issuer>>) -> Result<Arc<Issuer>, Stop> {
-    configured.ok_or_else(|| {
-        let why = "[issuer] is not configured: no invoice is issued without name, address, registration number and \
-                   bank account";
-        Stop::give_up(Cause::Data, why)
-    })
 }
 
 /// Prices what was loaded; an adjustment that changes nothing is no document.

@@ -5,7 +5,6 @@ use std::sync::Arc;
 use yakin_engine::registry::{AnyBatch, entry};
 
 mod b301_tenant_usage;
-mod b302_documents;
 mod b302_tenant_billing;
 
 /// The block's list.

@@ -119,8 +119,7 @@ async fn decide(
             if agree { "approved" } else { "rejected and cancelled" }
         ));
     }
-    let spec = registry()?.find("BATCH-302").map_err(UsageError)?.spec();
-    yakin_domain::billing::decide(pool, spec, subject, agree, &act, now).await?;
+    yakin_domain::billing::decide(pool, &registry()?, subject, agree, &act, now).await?;
     Ok(format!("invoice {subject} is {}", if agree { "released" } else { "void" }))
 }
 

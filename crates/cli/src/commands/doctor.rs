@@ -96,7 +96,7 @@ pub async fn doctor(arguments: &Arguments) -> anyhow::Result<End> {
 fn issuer(checks: &mut Checks, config: &Config) {
     match &config.issuer {
         Some(issuer) => checks.add("issuer", Standing::Good, format!("{} {}", issuer.name, issuer.registration_number), ""),
-        None => checks.add("issuer", Standing::Warning, "not configured: BATCH-302 issues no invoice",
+        None => checks.add("issuer", Standing::Warning, "not configured: no invoice is issued",
                            "write [issuer] with name, address, registration_number and bank_account into yakin.toml"),
     }
 }

@@ -37,6 +37,8 @@ struct BatchNight {
 
 #[derive(Serialize, sqlx::FromRow)]
 struct InvoiceSum {
+    /// Who issued them.
+    batch_id: String,
     currency: String,
     invoices: i64,
     subtotal: rust_decimal::Decimal,
@@ -82,11 +84,16 @@ pub async fn summary(
         row.code = tenants.iter().find(|t| t.id == row.tenant).map(|t| t.code.clone());
     }
     let mut tx = Tx::begin(pool, Role::Platform, "", true).await?;
+    let (runs, issuers): (Vec<i64>, Vec<String>) =
+        billing_runs(pool, begin).await?.into_iter().unzip();
     let invoices = sqlx::query_as(
-        "SELECT currency, count(*) AS invoices, sum(subtotal) AS subtotal, sum(tax) AS tax, sum(total) AS total
-           FROM app.invoices WHERE run_id IN (SELECT unnest($1::bigint[])) GROUP BY currency ORDER BY currency",
+        "SELECT batch_id, currency, count(*) AS invoices, sum(subtotal) AS subtotal, sum(tax) AS tax,
+                sum(total) AS total
+           FROM app.invoices JOIN unnest($1::bigint[], $2::text[]) AS run (run_id, batch_id) USING (run_id)
+          GROUP BY batch_id, currency ORDER BY batch_id, currency",
     )
-    .bind(billing_runs(pool, begin).await?)
+    .bind(runs)
+    .bind(issuers)
     .fetch_all(&mut tx)
     .await?;
     let held = sqlx::query_as(
@@ -124,10 +131,12 @@ pub async fn summary(
     })
 }
 
-async fn billing_runs(pool: &PgPool, begin: Timestamp) -> anyhow::Result<Vec<i64>> {
+/// The night's runs that issue invoices, with their batches.
+async fn billing_runs(pool: &PgPool, begin: Timestamp) -> anyhow::Result<Vec<(i64, String)>> {
     use jiff_sqlx::ToSqlx;
-    Ok(sqlx::query_scalar(
-        "SELECT id FROM yakin.runs WHERE batch_id = 'BATCH-302' AND run_at >= $1 ORDER BY id",
+    Ok(sqlx::query_as(
+        "SELECT id, batch_id FROM yakin.runs
+          WHERE batch_id IN ('BATCH-302', 'MONTHLY_001') AND run_at >= $1 ORDER BY id",
     )
     .bind(begin.to_sqlx())
     .fetch_all(pool)
@@ -162,6 +171,7 @@ pub fn print(night: &Summary) {
         .iter()
         .map(|i| {
             vec![
+                i.batch_id.clone(),
                 i.currency.clone(),
                 i.invoices.to_string(),
                 grouped(i.subtotal),
@@ -170,7 +180,7 @@ pub fn print(night: &Summary) {
             ]
         })
         .collect();
-    table(&["CURRENCY", "INVOICES", "SUBTOTAL", "TAX", "TOTAL"], &rows);
+    table(&["BATCH", "CURRENCY", "INVOICES", "SUBTOTAL", "TAX", "TOTAL"], &rows);
     people(night);
 }
 

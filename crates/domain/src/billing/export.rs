@@ -206,10 +206,12 @@ fn in_cp932(row: &[String]) -> Result<(), Stop> {
 }
 
 impl Export {
-    /// Where it lies; the digest is part of the name, so that no file is ever overwritten by another.
-    pub fn key(&self, month: &str, run: i64, sha256: &str) -> String {
+    /// Where it lies: `302-<run>-…`, `monthly_001-<run>-…`. The digest is part of the name, so that no file is ever
+    /// overwritten by another.
+    pub fn key(&self, (batch, run): (&str, i64), month: &str, sha256: &str) -> String {
         let digest: String = sha256.chars().take(12).collect();
-        format!("platform/accounting/{month}/302-{run}-{}-{digest}.csv", self.currency)
+        let by = batch.trim_start_matches("BATCH-").to_lowercase();
+        format!("platform/accounting/{month}/{by}-{run}-{}-{digest}.csv", self.currency)
     }
 }
 

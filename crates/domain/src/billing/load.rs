@@ -4,12 +4,12 @@ use jiff::ToSpan;
 use jiff::civil::Date;
 use jiff_sqlx::ToSqlx;
 use rust_decimal::Decimal;
-use serde_json::Value;
 use yakin_engine::days::Days;
 use yakin_engine::outcome::{Cause, Stop};
 use yakin_engine::tx::Tx;
 
 use super::BillingError;
+use super::contracts::{self, BillingEngine, Documents};
 use super::input::*;
 use super::plan::{contract_days, no_day_twice};
 
@@ -36,28 +36,10 @@ pub struct Loaded {
     pub left_open: Vec<Days>,
 }
 
-/// What stands of a contract's month.
-#[derive(Clone, Debug, sqlx::FromRow)]
-struct Documents {
-    contract_id: i64,
-    last_revision: i32,
-    total: Option<Decimal>,
-    invoice_id: Option<i64>,
-    number: Option<String>,
-    snapshot: Option<Value>,
-    held: bool,
-}
-
-impl Documents {
-    fn billed(&self) -> Option<BillingInput> {
-        self.snapshot.clone().and_then(|s| serde_json::from_value::<BillingInput>(s).ok())
-    }
-}
-
 /// Reads the contracts of `month` that are priced by usage. With `again`, contracts that were billed get a document
 /// for the difference, and voided ones a new invoice; without, they count as reused.
 pub async fn load(tx: &mut Tx, month: Days, released: bool, again: bool) -> Result<Loaded, Stop> {
-    let contracts = contracts(tx, month).await?;
+    let contracts = contracts::of_month(tx, BillingEngine::Saas, month).await?;
     no_day_twice(&contracts, month)?;
     let standing = documents(tx, month).await?;
     let mut loaded = Loaded::default();
@@ -127,7 +109,7 @@ async fn input(
     released: bool,
 ) -> Result<BillingInput, Stop> {
     let (start, end) = (period.start.to_sqlx(), period.end.to_sqlx());
-    let payer: Payer = sqlx::query_as(include_str!("load_payer.sql")).fetch_one(&mut *tx).await?;
+    let payer = payer(tx).await?;
     let plan_changes: Vec<PlanChange> = sqlx::query_as(include_str!("load_plan_changes.sql"))
         .bind(contract.contract_id)
         .bind(start)
@@ -146,12 +128,7 @@ async fn input(
         .bind(end)
         .fetch_all(&mut *tx)
         .await?;
-    let tax_rates = sqlx::query_as(include_str!("load_tax_rates.sql"))
-        .bind(&payer.country)
-        .bind(start)
-        .bind(end)
-        .fetch_all(&mut *tx)
-        .await?;
+    let tax_rates = tax_rates(tx, &payer.country, period).await?;
     let usage = usage(tx, contract_days(&contract, period)).await?;
     Ok(BillingInput {
         format: SNAPSHOT_FORMAT,
@@ -204,18 +181,26 @@ async fn corrections(
     Ok((corrections, left_open))
 }
 
-async fn contracts(tx: &mut Tx, month: Days) -> Result<Vec<Contract>, Stop> {
-    Ok(sqlx::query_as(include_str!("load_contracts.sql"))
-        .bind(month.start.to_sqlx())
-        .bind(month.end.to_sqlx())
-        .fetch_all(&mut *tx)
-        .await?)
+async fn documents(tx: &mut Tx, month: Days) -> Result<Vec<Documents>, Stop> {
+    contracts::documents(tx, BillingEngine::Saas, month).await
 }
 
-async fn documents(tx: &mut Tx, month: Days) -> Result<Vec<Documents>, Stop> {
-    Ok(sqlx::query_as(include_str!("load_documents.sql"))
-        .bind(month.start.to_sqlx())
-        .fetch_all(&mut *tx)
+/// The tenant as its invoices name it.
+pub(super) async fn payer(tx: &mut Tx) -> Result<Payer, Stop> {
+    Ok(sqlx::query_as(include_str!("load_payer.sql")).fetch_one(tx).await?)
+}
+
+/// The standard tax rates of `country` in `period`.
+pub(super) async fn tax_rates(
+    tx: &mut Tx,
+    country: &str,
+    period: Days,
+) -> Result<Vec<TaxRate>, Stop> {
+    Ok(sqlx::query_as(include_str!("load_tax_rates.sql"))
+        .bind(country)
+        .bind(period.start.to_sqlx())
+        .bind(period.end.to_sqlx())
+        .fetch_all(tx)
         .await?)
 }
 

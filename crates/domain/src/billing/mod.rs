@@ -1,9 +1,11 @@
-//! Billing: from a contract's month to an issued invoice. [`price()`] is pure; `load` reads what it needs, `issue`
-//! writes what came out. Money, tax and numbering are shared by BATCH-302 and MONTHLY_001.
+//! Billing: from a contract's month to an issued invoice. [`price()`] (by usage, BATCH-302) and
+//! [`seats::price()`] (by heads, MONTHLY_001) are pure; `load` reads what they need, `issue` writes what came out.
 
 pub mod base;
+pub mod contracts;
 pub mod decide;
 pub mod discount;
+pub mod draft;
 pub mod export;
 pub mod hold;
 pub mod input;
@@ -17,10 +19,12 @@ pub mod paper;
 pub mod plan;
 pub mod price;
 pub mod priced;
+pub mod seats;
 pub mod tax;
 pub mod usage;
 pub mod words;
 
+pub use contracts::{BillingEngine, payers};
 pub use decide::decide;
 pub use input::BillingInput;
 pub use issue::{Document, Issued, document, issue};

@@ -20,6 +20,9 @@ use crate::files;
 #[derive(Clone, Debug, PartialEq, Serialize)]
 pub struct Paper {
     pub language: String,
+    /// Only a preview: the document says so.
+    #[serde(skip_serializing_if = "is_false")]
+    pub draft: bool,
     /// invoice or adjustment.
     pub kind: String,
     pub number: String,
@@ -88,6 +91,10 @@ pub struct Standing {
     issued_period: Days,
 }
 
+fn is_false(value: &bool) -> bool {
+    !value
+}
+
 #[derive(sqlx::FromRow)]
 struct Row {
     number: String,
@@ -134,19 +141,7 @@ pub async fn read(tx: &mut Tx, invoice: i64) -> Result<Standing, Stop> {
 }
 
 fn standing(row: Row, lines: Vec<PaperLine>, taxes: Vec<PaperTax>) -> Result<Standing, Stop> {
-    let unreadable = |what: String| {
-        Stop::give_up(Cause::Data, format!("the snapshot of {} is unreadable: {what}", row.number))
-    };
-    let issuer: Issuer = serde_json::from_value(row.snapshot["issuer"].clone())
-        .map_err(|e| unreadable(e.to_string()))?;
-    let payer = &row.snapshot["payer"];
-    let text = |key: &str| payer[key].as_str().map(str::to_owned);
-    let name = text("billing_name").or_else(|| text("name"));
-    let recipient = Recipient {
-        name: name.ok_or_else(|| unreadable("no payer's name".to_owned()))?,
-        address: text("billing_address").unwrap_or_default(),
-        code: text("code").ok_or_else(|| unreadable("no payer's code".to_owned()))?,
-    };
+    let Parties { issuer, recipient, language } = parties(&row.snapshot, &row.number)?;
     let issued_period = Days { start: row.period_start.to_jiff(), end: row.period_end.to_jiff() };
     Ok(Standing {
         document_ready: row.document_ready,
@@ -154,7 +149,8 @@ fn standing(row: Row, lines: Vec<PaperLine>, taxes: Vec<PaperTax>) -> Result<Sta
         void: row.state == "void",
         billing_email: row.billing_email,
         paper: Paper {
-            language: text("language").unwrap_or_else(|| "ja".to_owned()),
+            language,
+            draft: false,
             kind: row.kind,
             number: row.number,
             revision: row.revision,
@@ -175,6 +171,30 @@ fn standing(row: Row, lines: Vec<PaperLine>, taxes: Vec<PaperTax>) -> Result<Sta
     })
 }
 
+/// From whom to whom.
+pub(super) struct Parties {
+    pub issuer: Issuer,
+    pub recipient: Recipient,
+    pub language: String,
+}
+
+pub(super) fn parties(snapshot: &Value, number: &str) -> Result<Parties, Stop> {
+    let unreadable = |what: String| {
+        Stop::give_up(Cause::Data, format!("the snapshot of {number} is unreadable: {what}"))
+    };
+    let issuer = serde_json::from_value(snapshot["issuer"].clone())
+        .map_err(|e| unreadable(e.to_string()))?;
+    let text = |key: &str| snapshot["payer"][key].as_str().map(str::to_owned);
+    let name = text("billing_name").or_else(|| text("name"));
+    let recipient = Recipient {
+        name: name.ok_or_else(|| unreadable("no payer's name".to_owned()))?,
+        address: text("billing_address").unwrap_or_default(),
+        code: text("code").ok_or_else(|| unreadable("no payer's code".to_owned()))?,
+    };
+    let language = text("language").unwrap_or_else(|| "ja".to_owned());
+    Ok(Parties { issuer, recipient, language })
+}
+
 impl Standing {
     /// Where its files lie: `tenant/<code>/invoices/2026-10/<number>.<ending>`.
     pub fn key(&self, ending: &str) -> String {
@@ -190,7 +210,7 @@ pub async fn ready(
     invoice: i64,
     standing: &Standing,
     (pdf, json): (&Stored, &Stored),
-    at: Timestamp,
+    (by, at): (&str, Timestamp),
 ) -> Result<i64, Stop> {
     files::record(tx, &standing.key("json"), "json", json, at).await?;
     let file = files::record(tx, &standing.key("pdf"), "pdf", pdf, at).await?;
@@ -204,7 +224,7 @@ pub async fn ready(
     .bind(&pdf.sha256)
     .execute(&mut *tx)
     .await?;
-    super::issue::record(tx, invoice, "document", "BATCH-302", None, at).await?;
+    super::issue::record(tx, invoice, "document", by, None, at).await?;
     Ok(file)
 }
 

@@ -22,18 +22,22 @@ pub fn contract_days(contract: &Contract, days: Days) -> Days {
 
 /// The billed days of the input's month: blocked when the contract's dates contradict each other or miss the month.
 pub fn billed_days(input: &BillingInput) -> Result<Days, BillingError> {
-    let contract = &input.contract;
+    billed_days_of(&input.contract, input.period)
+}
+
+/// The days of a month that a contract is billed for; blocked as [`billed_days`] is.
+pub fn billed_days_of(contract: &Contract, month: Days) -> Result<Days, BillingError> {
     let (id, starts_on) = (contract.contract_id, contract.starts_on);
     if let Some(ends_on) = contract.ends_on.filter(|last| *last < starts_on) {
         let why = format!("contract {id} ends on {ends_on}, before it starts on {starts_on}");
         return Err(BillingError::blocked(why));
     }
-    if input.period != Days::month_of(input.period.start) {
-        return Err(BillingError::blocked(format!("{} is not a calendar month", input.period)));
+    if month != Days::month_of(month.start) {
+        return Err(BillingError::blocked(format!("{month} is not a calendar month")));
     }
-    let days = contract_days(contract, input.period);
+    let days = contract_days(contract, month);
     if days.count() == 0 {
-        let why = format!("contract {id} covers no day of {}", input.period);
+        let why = format!("contract {id} covers no day of {month}");
         return Err(BillingError::blocked(why));
     }
     Ok(days)

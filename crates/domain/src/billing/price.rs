@@ -55,7 +55,7 @@ fn price_month(input: &BillingInput) -> Result<Priced, BillingError> {
 }
 
 /// What an invoice says about released days; a long list is cut with the number of days left out.
-fn missing_note(words: Words, days: &[Date]) -> String {
+pub(super) fn missing_note(words: Words, days: &[Date]) -> String {
     let named: Vec<String> = days.iter().take(usage::NAMED_DAYS).map(Date::to_string).collect();
     words.released_days(&named, days.len().saturating_sub(usage::NAMED_DAYS))
 }

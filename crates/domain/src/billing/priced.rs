@@ -20,6 +20,10 @@ pub enum Item {
     Cpu,
     Memory,
     Bandwidth,
+    /// Users beyond the plan's limit.
+    Users,
+    /// Engineers beyond the plan's limit.
+    Engineers,
     Discount,
     Correction,
     /// Says something; amount 0.
@@ -40,6 +44,8 @@ impl Item {
             Item::Cpu => "cpu",
             Item::Memory => "memory",
             Item::Bandwidth => "bandwidth",
+            Item::Users => "users",
+            Item::Engineers => "engineers",
             Item::Discount => "discount",
             Item::Correction => "correction",
             Item::Note => "note",

@@ -1,5 +1,6 @@
 //! What an invoice's lines say, in the payer's language.
 
+use jiff::civil::Date;
 use rust_decimal::Decimal;
 use yakin_engine::days::Days;
 
@@ -34,6 +35,8 @@ impl Words {
             Item::Cpu => self.pick("CPU 超過", "CPU over quota"),
             Item::Memory => self.pick("メモリ超過", "Memory over quota"),
             Item::Bandwidth => self.pick("通信量超過", "Bandwidth over quota"),
+            Item::Users => self.pick("ユーザー数超過", "Users over limit"),
+            Item::Engineers => self.pick("エンジニア数超過", "Engineers over limit"),
             Item::Discount => self.pick("割引", "Discount"),
             Item::Correction => self.pick("利用量訂正", "Usage correction"),
             Item::Note => self.pick("備考", "Note"),
@@ -48,6 +51,7 @@ impl Words {
             Item::Storage | Item::Bandwidth => "GB",
             Item::Cpu => self.pick("時間", "hours"),
             Item::Memory => self.pick("GB時間", "GB-hours"),
+            Item::Users | Item::Engineers => self.pick("名", "heads"),
             Item::Discount | Item::Correction | Item::Note => self.piece(),
         }
     }
@@ -87,6 +91,15 @@ impl Words {
                 let word = if gauge { "average" } else { "used" };
                 format!("{name} ({days}, {word} {used} {unit}, included {quota} {unit})")
             }
+        }
+    }
+
+    /// Heads beyond a limit: their peak, the first day of it, and the limit.
+    pub fn seats(self, item: Item, (peak, day): (i64, Date), limit: i32) -> String {
+        let name = self.item(item);
+        match self {
+            Words::Japanese => format!("{name} (最大 {peak}名 {day}、上限 {limit}名)"),
+            Words::English => format!("{name} (peak {peak} on {day}, included {limit})"),
         }
     }
 

@@ -8,7 +8,7 @@ WITH amounts AS (
            ceil(greatest(0, $4 - included_api_calls)::numeric / 1000) AS thousands
       FROM app.tenants
      CROSS JOIN LATERAL (SELECT tenants.currency AS code) AS currency_
-      JOIN app.contracts USING (tenant_id)
+      JOIN app.contracts ON contracts.tenant_id = tenants.tenant_id AND billing_engine = 'saas'
       JOIN LATERAL (SELECT plan_code FROM app.contract_plans
                      WHERE contract_plans.contract_id = contracts.contract_id AND starts_on < $2::text::date
                      ORDER BY starts_on DESC LIMIT 1) AS chosen ON true

@@ -28,6 +28,7 @@ pub(super) async fn fill(
     maker.make_things().await?;
     let log_rows = maker.make_logs().await?;
     maker.make_earlier_invoices().await?;
+    maker.make_headcounts().await?;
     maker.tx.commit().await.map_err(database("commit"))?;
     Ok((maker.tenants, log_rows))
 }
@@ -138,6 +139,7 @@ impl<P: FnMut(&str)> Maker<'_, P> {
             include_str!("tenant_status_history.sql"),
             include_str!("contracts.sql"),
             include_str!("contract_plans.sql"),
+            include_str!("seat_contracts.sql"),
         ] {
             sqlx::query(statement).bind(Json(&self.tenants)).execute(&mut *self.tx).await?;
         }
@@ -375,11 +377,7 @@ impl<P: FnMut(&str)> Maker<'_, P> {
         let earlier = self.calendar.earlier;
         for tenant in &self.tenants {
             let Some(from) = tenant.invoiced_from else { continue };
-            sqlx::query("SELECT set_config('yakin.tenant', $1, true)")
-                .bind(tenant.tenant_id.to_string())
-                .execute(&mut *self.tx)
-                .await
-                .map_err(database(MAKING))?;
+            become_tenant(&mut self.tx, tenant).await.map_err(database(MAKING))?;
             sqlx::query(include_str!("earlier_invoice.sql"))
                 .bind(earlier.start.to_string())
                 .bind(earlier.end.to_string())
@@ -392,4 +390,30 @@ impl<P: FnMut(&str)> Maker<'_, P> {
         }
         Ok(())
     }
+
+    /// The month's heads of those who are billed by them, each written as its tenant.
+    async fn make_headcounts(&mut self) -> Result<(), SampleError> {
+        const MAKING: &str = "headcounts";
+        for tenant in self.tenants.iter().filter(|tenant| tenant.by_heads) {
+            become_tenant(&mut self.tx, tenant).await.map_err(database(MAKING))?;
+            sqlx::query(include_str!("headcounts.sql"))
+                .bind(self.calendar.previous.start.to_string())
+                .bind(self.calendar.previous.end.to_string())
+                .execute(&mut *self.tx)
+                .await
+                .map_err(database(MAKING))?;
+        }
+        Ok(())
+    }
+}
+
+async fn become_tenant(
+    tx: &mut Transaction<'_, Postgres>,
+    tenant: &Tenant,
+) -> Result<(), sqlx::Error> {
+    sqlx::query("SELECT set_config('yakin.tenant', $1, true)")
+        .bind(tenant.tenant_id.to_string())
+        .execute(&mut **tx)
+        .await?;
+    Ok(())
 }

@@ -73,6 +73,8 @@ pub(super) struct Tenant {
     pub network_bytes: i64,
     pub storage_bytes: i64,
     pub files: i64,
+    /// Has a contract that is billed by heads besides the one by usage.
+    pub by_heads: bool,
     /// The day with an impossible compute row.
     pub broken_on: Option<Date>,
     /// First billed day of the month before the previous one, if it has an invoice.
@@ -171,6 +173,7 @@ fn begin(
         network_bytes: 0,
         storage_bytes: 0,
         files: 0,
+        by_heads: false,
         broken_on: None,
         invoiced_from: None,
     }
@@ -262,12 +265,15 @@ impl Tenant {
         };
         self.storage_limit_mb = (roll(spec.seed, "limited", n, 4) != 0 || fill > 80)
             .then_some((self.storage_bytes >> 20) * 100 / fill);
+        let limited = self.storage_limit_mb.is_some();
         self.api_limit = match self.part {
             Part::LacksADay => Some(self.month_calls.max(1) * 100 / 88),
             Part::Starts => Some(self.month_calls.max(1) * 100 / 60),
             _ if roll(spec.seed, "limited", n, 4) == 1 => Some(self.month_calls.max(1) * 2),
             _ => None,
         };
+        // a second contract has no limits: it must not lift those of the first
+        self.by_heads = !limited && self.api_limit.is_none() && self.ends_on.is_none();
     }
 }
 

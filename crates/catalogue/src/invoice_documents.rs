@@ -1,19 +1,47 @@
-//! BATCH-302's slow half, as follow-up jobs: the document (PDF, and its data as JSON), the mail that carries it, the
-//! accounting file. Each is made from the frozen rows and can be made again.
+//! The slow half of the batches that issue invoices (BATCH-302, MONTHLY_001), as follow-up jobs: the document (PDF, and
+//! its data as JSON), the mail that carries it, the accounting file. Each is made from the frozen rows and can be made
+//! again.
 
 use std::sync::Arc;
 
-use serde_json::json;
+use serde_json::{Value, json};
 use yakin_adapters::storage::{Storage, Stored};
+use yakin_domain::billing::Document;
+use yakin_domain::billing::draft;
 use yakin_domain::billing::export::{self, Form};
+use yakin_domain::billing::issuer::Issuer;
 use yakin_domain::billing::paper::{self, Standing};
 use yakin_domain::delivery::{Outside, insert};
 use yakin_domain::files;
+use yakin_engine::days::day_of;
 use yakin_engine::prelude::*;
+use yakin_engine::run::Attempt;
 use yakin_render::{RenderError, Renderer};
 
-/// Renders and stores an invoice's document; the mail follows, unless a person must release the invoice first.
-pub async fn document(run: &TenantRun, invoice: i64) -> Outcome {
+/// Who issues, as this node is configured.
+pub fn issuer_of(run: &Attempt) -> Result<Arc<Issuer>, Stop> {
+    run.resource().ok_or_else(|| {
+        let why = "[issuer] is not configured: no invoice is issued without name, address, registration number and \
+                   bank account";
+        Stop::give_up(Cause::Data, why)
+    })
+}
+
+/// Carries out a follow-up job of `batch`: `document` (with `"mail": false` no mail follows it), `mail` or `export`.
+pub async fn follow_up(run: &TenantRun, batch: &str, name: &str, payload: &Value) -> Outcome {
+    match (name, payload["invoice"].as_i64()) {
+        ("document", Some(invoice)) => {
+            document(run, batch, invoice, payload["mail"].as_bool().unwrap_or(true)).await
+        }
+        ("mail", Some(invoice)) => mail(run, invoice).await,
+        ("export", _) => export(run, batch).await,
+        _ => Err(Stop::give_up(Cause::Defect, format!("no follow-up {name} {payload}"))),
+    }
+}
+
+/// Renders and stores an invoice's document; the mail follows where it is wanted, unless a person must release the
+/// invoice first.
+async fn document(run: &TenantRun, batch: &str, invoice: i64, mailed: bool) -> Outcome {
     let standing = run.read(async |tx| paper::read(tx, invoice).await).await?;
     if standing.document_ready || standing.void {
         return Ok(Done::default().reused());
@@ -28,10 +56,10 @@ pub async fn document(run: &TenantRun, invoice: i64) -> Outcome {
     let pdf = files::put(&storage, &standing.key("pdf"), rendered.pdf).await?;
     let json = files::put(&storage, &standing.key("json"), pretty(&data)?).await?;
     run.write(async |tx| {
-        paper::ready(tx, invoice, &standing, (&pdf, &json), run.at()).await?;
+        paper::ready(tx, invoice, &standing, (&pdf, &json), (batch, run.at())).await?;
         // what a person decided while the document was made
         let now = paper::read(tx, invoice).await?;
-        if !now.held && !now.void {
+        if mailed && !now.held && !now.void {
             tx.follow_up("mail", run.tenant(), json!({"invoice": invoice}));
         }
         Ok(Done::rows(3).count("documents", 1))
@@ -40,7 +68,7 @@ pub async fn document(run: &TenantRun, invoice: i64) -> Outcome {
 }
 
 /// Puts the invoice's mail among the deliveries, once; BATCH-406 sends it.
-pub async fn mail(run: &TenantRun, invoice: i64) -> Outcome {
+async fn mail(run: &TenantRun, invoice: i64) -> Outcome {
     let outside = Outside::of(run)?;
     run.write(async |tx| {
         let standing: Standing = paper::read(tx, invoice).await?;
@@ -55,7 +83,7 @@ pub async fn mail(run: &TenantRun, invoice: i64) -> Outcome {
 }
 
 /// Writes the accounting files of the run's invoices that may go out and have not.
-pub async fn export(run: &TenantRun) -> Outcome {
+async fn export(run: &TenantRun, batch: &str) -> Outcome {
     let entries = run.read(async |tx| export::entries(tx, run.id()).await).await?;
     if entries.is_empty() {
         return Ok(Done::default().reused());
@@ -65,7 +93,7 @@ pub async fn export(run: &TenantRun) -> Outcome {
     let month = run.period().start.strftime("%Y-%m").to_string();
     let mut stored = Vec::new();
     for file in export::files(&entries, form)? {
-        let key = file.key(&month, run.id(), &Stored::of(&file.bytes).sha256);
+        let key = file.key((batch, run.id()), &month, &Stored::of(&file.bytes).sha256);
         let put = files::put(&storage, &key, file.bytes.clone()).await?;
         stored.push((file, key, put));
     }
@@ -77,6 +105,30 @@ pub async fn export(run: &TenantRun) -> Outcome {
             done.rows += 1 + file.invoices.len() as i64;
         }
         Ok(done)
+    })
+    .await
+}
+
+/// Renders and stores what invoices would look like, marked as drafts: no number, no mail.
+pub async fn previews(run: &TenantRun, documents: &[Document]) -> Outcome {
+    let storage = storage(run)?;
+    let mut stored = Vec::new();
+    for document in documents {
+        let paper = draft::draft(document, day_of(run.now()))?;
+        let data = serde_json::to_value(&paper)
+            .map_err(|e| Stop::give_up(Cause::Defect, format!("the draft's data: {e}")))?;
+        let rendered = renderer(run)?.render("invoice", &data).await.map_err(stop)?;
+        let digest: String = Stored::of(&rendered.pdf).sha256.chars().take(12).collect();
+        let key = draft::key(document, &digest);
+        let pdf = files::put(&storage, &key, rendered.pdf).await?;
+        run.info("a draft was made", json!({"key": key, "total": paper.total}));
+        stored.push((key, pdf));
+    }
+    run.write(async |tx| {
+        for (key, pdf) in &stored {
+            files::record(tx, key, "pdf", pdf, run.at()).await?;
+        }
+        Ok(Done::rows(stored.len()).count("drafts", stored.len()))
     })
     .await
 }
