@@ -1,5 +1,6 @@
 //! What several batches share: billing, deliveries, files, usage, tokens; and the sample world.
 
+pub mod approach;
 pub mod backup;
 pub mod billing;
 pub mod delivery;

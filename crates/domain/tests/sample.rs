@@ -153,6 +153,9 @@ async fn the_world_holds_every_kind_of_tenant_and_exactly_one_far_earlier_invoic
         ("surplus", "SELECT bool_or(n > 10) FROM (SELECT count(*) AS n FROM app.tokens
                       WHERE token_type = 'SESSION' AND NOT is_revoked GROUP BY user_id) AS of_user"),
         ("by heads", "SELECT count(*) BETWEEN 1 AND 3 FROM app.contracts WHERE billing_engine = 'skillsheet'"),
+        ("offers ahead", "SELECT bool_and(next_delivery_at > '2026-11-01T01:00+09:00' AND next_delivery_at < '2026-11-01T10:00+09:00')
+                                 AND count(*) = 5 FROM app.approaches"),
+        ("terms", "SELECT count(*) > 10 FROM app.engineer_terms"),
         ("each day's heads", "SELECT count(*) = 31 * (SELECT count(*) FROM app.contracts WHERE billing_engine = 'skillsheet')
                                 FROM app.company_usage_daily
                                WHERE usage_date BETWEEN '2026-10-01' AND '2026-10-31' AND total_users > 0

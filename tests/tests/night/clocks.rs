@@ -93,13 +93,16 @@ async fn nodes_ten_minutes_apart_fire_everything_once_and_leave_each_other_their
     lock.rollback().await.expect("unlock");
 
     until("all four have ended", 40, async || {
-        site.one("SELECT count(*) = 4 FROM yakin.firings WHERE state = 'ended'").await
+        // what looks every minute may have looked before
+        let ended = "SELECT count(*) = 4 FROM yakin.firings WHERE state = 'ended' AND batch_id <> 'REALTIME_001'";
+        site.one(ended).await
     })
     .await;
     let ended: String = site
         .one(
             "SELECT string_agg(concat_ws(' ', f.batch_id, f.outcome, (SELECT count(*) FROM yakin.runs r
-                                          WHERE r.batch_id = f.batch_id)), ', ' ORDER BY f.batch_id) FROM yakin.firings f",
+                                          WHERE r.batch_id = f.batch_id)), ', ' ORDER BY f.batch_id)
+               FROM yakin.firings f WHERE f.batch_id <> 'REALTIME_001'",
         )
         .await;
     assert_eq!(

@@ -127,11 +127,15 @@ impl Night {
 
     /// What the ledger must say, whatever happened.
     async fn judge(&self) {
+        // of what looks every minute only the newest look counts
         let outcomes = "SELECT batch_id, planned_at, outcome, reason FROM yakin.firings
-                         WHERE due_at <= '2026-11-01T04:00:00+09:00' AND outcome <> 'succeeded'";
+                         WHERE due_at <= '2026-11-01T04:00:00+09:00' AND outcome <> 'succeeded'
+                           AND NOT (batch_id = 'REALTIME_001' AND outcome = 'missed')";
         self.none("firings that did not succeed", outcomes).await;
-        let fired: i64 =
-            self.site.one("SELECT count(*) FROM yakin.firings WHERE state = 'ended'").await;
+        let fired: i64 = self
+            .site
+            .one("SELECT count(*) FROM yakin.firings WHERE state = 'ended' AND batch_id <> 'REALTIME_001'")
+            .await;
         // 204, 301, 101, 302, DAILY_001, DAILY_002, and four batches in each of three hours
         assert_eq!(fired, 18, "firings of the night");
         self.none(

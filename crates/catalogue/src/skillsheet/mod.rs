@@ -8,6 +8,7 @@ mod daily_001_engineer_status;
 mod daily_002_data_aggregation;
 mod daily_003_daily_backup;
 mod monthly_001_invoice_generation;
+mod realtime_001_periodic_approach;
 
 /// The block's list.
 pub const BATCHES: &[fn() -> Arc<dyn AnyBatch>] = &[
@@ -15,4 +16,5 @@ pub const BATCHES: &[fn() -> Arc<dyn AnyBatch>] = &[
     entry::<daily_002_data_aggregation::DataAggregation>,
     entry::<daily_003_daily_backup::DailyBackup>,
     entry::<monthly_001_invoice_generation::MonthlyInvoiceGeneration>,
+    entry::<realtime_001_periodic_approach::PeriodicApproachDelivery>,
 ];

@@ -1,5 +1,7 @@
 //! `yakin timetable`, `yakin alerts`, `yakin audit`: what is planned, what is wrong, who did what.
 
+use std::collections::BTreeMap;
+
 use yakin_engine::days::{clock_text, day_of};
 use yakin_engine::look::{self, FiringRow};
 
@@ -27,10 +29,32 @@ pub async fn timetable(place: &Place, date: Option<&str>) -> anyhow::Result<End>
     Ok(End::Done)
 }
 
+/// A batch that fires more often than this in what is shown is told in one line; what did not go well stays a row.
+const OFTEN: usize = 60;
+
 /// Prints firings as a table.
 pub fn print_timetable(firings: &[FiringRow]) {
+    let mut often: BTreeMap<&str, Vec<&FiringRow>> = BTreeMap::new();
+    for firing in firings {
+        often.entry(&firing.batch_id).or_default().push(firing);
+    }
+    often.retain(|_, firings| firings.len() > OFTEN);
+    let quiet = |f: &&FiringRow| {
+        let well = matches!(f.outcome.as_deref(), None | Some("succeeded" | "missed"));
+        well && f.state != "held" && often.contains_key(f.batch_id.as_str())
+    };
+    print_firings(firings.iter().filter(|f| !quiet(f)));
+    for (batch, firings) in &often {
+        let with =
+            |word: &str| firings.iter().filter(|f| f.outcome.as_deref() == Some(word)).count();
+        let (all, well, missed) = (firings.len(), with("succeeded"), with("missed"));
+        let title = firings.first().map_or("", |f| f.title.as_str());
+        line(format!("{batch}  {all} firings, {well} succeeded, {missed} missed  {title}"));
+    }
+}
+
+fn print_firings<'a>(firings: impl Iterator<Item = &'a FiringRow>) {
     let rows: Vec<Vec<String>> = firings
-        .iter()
         .map(|f| {
             let word = f.outcome.clone().unwrap_or_else(|| f.state.clone());
             let why = f

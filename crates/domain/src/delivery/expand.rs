@@ -11,7 +11,7 @@ use super::{Channel, Urgency};
 /// nothing happens.
 #[derive(Clone, Debug, Serialize)]
 pub struct NewDelivery {
-    /// notification, invoice or digest.
+    /// notification, invoice, digest or approach.
     pub source: &'static str,
     pub source_id: i64,
     pub channel: Channel,

@@ -59,6 +59,10 @@ const BUILT_IN: &[(&str, &str)] = &[
     built_in!("engineer-status-summary.en"),
     built_in!("invoice-issued.ja"),
     built_in!("invoice-issued.en"),
+    built_in!("periodic-approach.ja"),
+    built_in!("periodic-approach.en"),
+    built_in!("approach-paused.ja"),
+    built_in!("approach-paused.en"),
     built_in!("delivery-failures.ja"),
     built_in!("delivery-failures.en"),
 ];

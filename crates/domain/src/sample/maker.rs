@@ -322,6 +322,12 @@ impl<P: FnMut(&str)> Maker<'_, P> {
         if let Some(keys) = &self.spec.keys {
             chat::integrate(&mut self.tx, &self.tenants, keys).await?;
         }
+        sqlx::query(include_str!("approaches.sql"))
+            .bind(self.json())
+            .bind(self.seed("approaches"))
+            .bind(as_of)
+            .execute(&mut *self.tx)
+            .await?;
         let ids: Vec<i64> = self.tenants.iter().map(|t| t.tenant_id).collect();
         sqlx::query(include_str!("notification_settings.sql"))
             .bind(ids)
