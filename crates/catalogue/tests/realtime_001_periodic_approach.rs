@@ -343,7 +343,10 @@ async fn who_is_offered_follows_the_criteria_and_who_said_no_is_left_out() {
         "INSERT INTO app.engineers (tenant_id, engineer_id, name, status, joined_on)
          SELECT {acme}, {acme} * 100 + n, 'エンジニア' || n, CASE n WHEN 4 THEN 'working' WHEN 5 THEN 'retired'
                 ELSE 'waiting_soon' END, '2020-01-01' FROM generate_series(4, 9) AS n;
-         INSERT INTO app.engineer_skills SELECT {acme}, {acme} * 100 + n, 1, 1 FROM generate_series(4, 9) AS n;
+         INSERT INTO app.engineers (tenant_id, engineer_id, name, status, status_locked, deleted_at, joined_on)
+         VALUES ({acme}, {acme} * 100 + 10, '固定', 'waiting', true, NULL, '2020-01-01'),
+                ({acme}, {acme} * 100 + 11, '削除', 'waiting', false, '2026-10-01', '2020-01-01');
+         INSERT INTO app.engineer_skills SELECT {acme}, {acme} * 100 + n, 1, 1 FROM generate_series(4, 11) AS n;
          INSERT INTO app.engineer_terms (tenant_id, engineer_id, area, monthly_rate, available_on, withheld, opted_out_at)
          VALUES ({acme}, {acme} * 100 + 1, '東京', 800000, NULL, false, NULL),
                 ({acme}, {acme} * 100 + 2, '東京', 700000, '2026-11-20', false, NULL),
@@ -354,7 +357,7 @@ async fn who_is_offered_follows_the_criteria_and_who_said_no_is_left_out() {
     ))
     .await;
     for (day, criteria, expected) in [
-        // working and retired, withheld and opted out never; without a known day last
+        // working and retired, withheld, opted out, locked and deleted never; without a known day last
         (2, "{}", "13269"),
         (3, "{\"areas\": [\"東京\"]}", "126"),
         (4, "{\"max_monthly_rate\": 700000}", "326"),

@@ -5,12 +5,14 @@ WITH wanted AS (
     SELECT e.engineer_id, e.name, e.status, t.area, t.monthly_rate,
            -- terms say it; else whoever is free is free at once, and whoever works the day after his last assignment
            coalesce(t.available_on, CASE e.status WHEN 'waiting' THEN $1 ELSE
-               (SELECT CASE WHEN bool_and(planned_end_on IS NOT NULL) THEN max(planned_end_on) + 1 END
+               (SELECT CASE WHEN bool_and(ends_on IS NOT NULL) THEN max(ends_on) + 1 END
                   FROM app.assignments AS a
+                 CROSS JOIN LATERAL (SELECT coalesce(actual_end_on, planned_end_on) AS ends_on) AS known
                  WHERE (a.tenant_id, a.engineer_id) = (e.tenant_id, e.engineer_id) AND starts_on <= $1
-                   AND coalesce(planned_end_on >= $1, true)) END) AS free_on
+                   AND coalesce(ends_on >= $1, true)) END) AS free_on
       FROM app.engineers AS e LEFT JOIN app.engineer_terms AS t USING (tenant_id, engineer_id)
-     WHERE e.tenant_id = yakin.current_tenant() AND e.status = ANY ($7)
+     WHERE e.tenant_id = yakin.current_tenant() AND e.status = ANY ($7) AND NOT e.status_locked
+       AND e.deleted_at IS NULL
        AND t.opted_out_at IS NULL AND NOT coalesce(t.withheld, false)
        AND NOT EXISTS (SELECT FROM app.approach_exclusions AS x
                         WHERE (x.tenant_id, x.engineer_id) = (e.tenant_id, e.engineer_id))
