@@ -113,14 +113,15 @@ BEGIN
 END $$;
 
 -- Claims up to p_limit ready jobs of the batches this node knows, in fair turns between lanes: each job taken moves
--- its lane's turn on by 1000 / weight, and the lowest turns go first. A paused queue gives none.
+-- its lane's turn on by 1000 / weight, and the lowest turns go first. Of many lanes a large claim takes some with several
+-- jobs each; the others' turn is next. A paused queue gives none.
 CREATE OR REPLACE FUNCTION yakin.claim(p_queue text, p_limit integer, p_node bigint, p_batches text[],
                                        p_lease_seconds integer)
     RETURNS SETOF yakin.jobs LANGUAGE plpgsql SET search_path = pg_catalog AS $$
 DECLARE
     locked bigint[];
     taken yakin.jobs[];
-    lanes_at_most integer := p_limit;
+    lanes_at_most integer := least(p_limit, greatest(16, p_limit / 8));
 BEGIN
     PERFORM FROM yakin.queues q, yakin.control c WHERE q.name = p_queue AND (q.paused OR c.stopped);
     IF FOUND THEN RETURN; END IF;
