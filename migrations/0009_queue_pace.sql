@@ -125,9 +125,6 @@ DECLARE
 BEGIN
     PERFORM FROM yakin.queues q, yakin.control c WHERE q.name = p_queue AND (q.paused OR c.stopped);
     IF FOUND THEN RETURN; END IF;
-    -- Nobody waits for the disk: a claim that a crash of the server forgets leaves a token with which nothing can
-    -- commit, and what commits with its token is written after it.
-    PERFORM set_config('synchronous_commit', 'off', true);
     LOOP
         locked := ARRAY(
             SELECT l.tenant_id
@@ -194,6 +191,7 @@ CREATE OR REPLACE FUNCTION yakin.settle(p_results jsonb, p_now timestamptz) RETU
     LANGUAGE plpgsql SET search_path = pg_catalog AS $$
 DECLARE
     settled bigint[];
+    found bigint;
 BEGIN
     PERFORM yakin.caps_stay(true);
     PERFORM FROM yakin.lanes l
@@ -201,6 +199,13 @@ BEGIN
         AND (l.queue, l.tenant_id) IN (SELECT * FROM jsonb_to_recordset(p_results) AS r (queue text, tenant_id bigint))
       ORDER BY l.queue, l.tenant_id
         FOR UPDATE;
+    -- Each job's row first, in key order. The next statement's snapshot then sees them as they are now (a heartbeat may
+    -- just have written one), and nobody changes them before we commit.
+    PERFORM FROM (SELECT id, token FROM jsonb_to_recordset(p_results) AS r (id bigint, token bigint) ORDER BY id) AS r
+      CROSS JOIN LATERAL (
+            -- (a running job has a lease; said so that only the key can find the row)
+            SELECT FROM yakin.jobs j WHERE j.id = r.id AND j.token = r.token AND j.lease_until IS NOT NULL
+             LIMIT 1 FOR UPDATE) AS j;
     WITH ended AS MATERIALIZED (
         SELECT r.*, j.*
           FROM jsonb_to_recordset(p_results) AS r (id bigint, token bigint, outcome text, cause text,
@@ -211,11 +216,11 @@ BEGIN
                SELECT j.ctid AS place, j.queue, j.tenant_id, j.run_id, j.batch_id, j.kind, j.attempt, j.node_id,
                       j.real_claimed, CASE r.outcome WHEN 'gave_up' THEN to_jsonb(j) END AS job
                  FROM yakin.jobs j
-                -- (a running job has a lease; said so that only the key can find the row)
                 WHERE j.id = r.id AND j.token = r.token AND j.lease_until IS NOT NULL
-                LIMIT 1 FOR UPDATE) AS j
+                LIMIT 1) AS j
     ), gone AS (
         DELETE FROM yakin.jobs j WHERE j.ctid = ANY (ARRAY(SELECT place FROM ended WHERE next_at IS NULL))
+        RETURNING j.id
     ), again AS (
         UPDATE yakin.jobs j
            SET state = 'scheduled', run_at = e.next_at, lease_until = NULL, tried = e.tried,
@@ -224,6 +229,7 @@ BEGIN
                attempt = j.attempt - CASE e.outcome WHEN 'later' THEN 1 ELSE 0 END
           FROM ended e
          WHERE j.ctid = ANY (ARRAY(SELECT place FROM ended WHERE next_at IS NOT NULL)) AND e.id = j.id
+        RETURNING j.id
     ), history AS (
         INSERT INTO yakin.job_history (tenant_id, job_id, attempt, token, run_id, batch_id, kind, queue, node_id,
                                        outcome, cause, error, cpu_ms, memory_bytes, real_started)
@@ -277,7 +283,11 @@ BEGIN
           FROM (SELECT queue, tenant_id, count(*) AS jobs FROM ended GROUP BY 1, 2) AS e
          WHERE (l.queue, l.tenant_id) = (e.queue, e.tenant_id) AND l.cap IS NOT NULL
     )
-    SELECT coalesce(array_agg(id), '{}') INTO settled FROM ended;
+    SELECT coalesce(array_agg(id), '{}'), (SELECT count(*) FROM ended) INTO settled, found
+      FROM (SELECT id FROM gone UNION ALL SELECT id FROM again) AS changed;
+    IF cardinality(settled) <> found THEN
+        RAISE EXCEPTION '% jobs were to end, % did', found, cardinality(settled);
+    END IF;
     RETURN settled;
 END $$;
 

@@ -172,6 +172,10 @@ impl From<sqlx::Error> for Stop {
     fn from(error: sqlx::Error) -> Stop {
         let code = error.as_database_error().and_then(|e| e.code()).map(|c| c.into_owned());
         let message = database_message(&error);
+        if let sqlx::Error::ColumnDecode { .. } = error {
+            // a value that the work cannot take (24:00, infinity) is the same the next time
+            return Stop::give_up(Cause::Data, message);
+        }
         match code.as_deref() {
             Some("55P03" | "40001" | "40P01") => Stop::retry(Cause::LockConflict, message),
             Some("57014") => Stop::retry(Cause::Timeout, message),

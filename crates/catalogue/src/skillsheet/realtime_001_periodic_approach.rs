@@ -83,11 +83,18 @@ impl Batch for PeriodicApproachDelivery {
         if run.dry_run() {
             return plan(run, &ids, pen).await;
         }
-        let mut done = Done::default();
+        let (mut done, mut stopped) = (Done::default(), None);
         for id in ids {
-            if let Some(came) = one(run, id, pen).await? {
-                done = counted(run, done, id, &came);
+            match one(run, id, pen).await {
+                Ok(Some(came)) => done = counted(run, done, id, &came),
+                Ok(None) => {}
+                Err(stop @ Stop::Retry { cause: Cause::Lost, .. }) => return Err(stop),
+                // one never stops the others; it is still due, and this attempt comes back for it
+                Err(stop) => stopped = stopped.or(Some(stop)),
             }
+        }
+        if let Some(stop) = stopped {
+            return Err(stop);
         }
         let done = if done.rows == 0 { done.reused() } else { done };
         run.write(async |_| Ok(done)).await

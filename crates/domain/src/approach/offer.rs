@@ -4,7 +4,7 @@
 use jiff::Timestamp;
 use jiff_sqlx::ToSqlx;
 use serde_json::{Value, json};
-use yakin_engine::outcome::{Cause, Stop};
+use yakin_engine::outcome::Stop;
 use yakin_engine::tx::Tx;
 
 use super::criteria::{Criteria, recipients};
@@ -201,19 +201,24 @@ pub async fn fail(tx: &mut Tx, approach: &Due, reason: &str, pen: Pen<'_>) -> Re
         .bind(paused.then_some(reason))
         .execute(&mut *tx)
         .await?;
+    let mut reason = reason.to_owned();
     if let (true, Some(id)) = (paused, id) {
-        tell_owner(tx, approach, id, reason, pen).await?;
+        // the pause stands, whatever is wrong with its notice
+        if let Some(untold) = tell_owner(tx, approach, id, &reason, pen).await? {
+            reason = format!("{reason}; its owner could not be told: {untold}");
+        }
     }
-    Ok(Came::Failed { reason: reason.to_owned(), paused })
+    Ok(Came::Failed { reason, paused })
 }
 
+/// Asks for the owner's mail; says why it cannot be written, where it cannot.
 async fn tell_owner(
     tx: &mut Tx,
     approach: &Due,
     id: i64,
     reason: &str,
     pen: Pen<'_>,
-) -> Result<(), Stop> {
+) -> Result<Option<String>, Stop> {
     let to: Vec<String> = sqlx::query_scalar(include_str!("owners.sql"))
         .bind(approach.owner_id)
         .fetch_all(&mut *tx)
@@ -225,13 +230,15 @@ async fn tell_owner(
     .await?;
     let data = json!({"tenant": {"name": tenant}, "reason": reason,
                       "approach": {"id": approach.approach_id, "name": approach.name}});
-    let mut told = mails("approach-paused", &language, &to, &data, pen)
-        .map_err(|e| Stop::give_up(Cause::Data, e))?;
+    let mut told = match mails("approach-paused", &language, &to, &data, pen) {
+        Ok(told) => told,
+        Err(error) => return Ok(Some(error)),
+    };
     for mail in &mut told {
         mail.source_id = id;
     }
     insert(tx, &told, pen.now).await?;
-    Ok(())
+    Ok(None)
 }
 
 async fn record(

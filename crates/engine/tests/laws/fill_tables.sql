@@ -20,6 +20,7 @@ BEGIN
                                WHEN typname IN ('text', 'varchar') THEN $q$'x' || tenant$q$
                                WHEN typname IN ('int2', 'int4', 'int8', 'numeric') THEN 'tenant'
                                WHEN typname IN ('timestamptz', 'date') THEN $q$'2026-11-15'$q$
+                               WHEN typname = 'time' THEN $q$'10:00'$q$
                                WHEN typname = 'bool' THEN 'false'
                                WHEN typname IN ('json', 'jsonb') OR typname LIKE '\_%' THEN $q$'{}'$q$
                                WHEN typname = 'bytea' THEN $q$'\x00'$q$

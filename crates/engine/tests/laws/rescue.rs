@@ -16,7 +16,7 @@ use yakin_engine::worker::pool::work_until_empty;
 use yakin_testkit::World;
 
 use crate::common::{Gate, begin, expire_leases, idle, node, tenants, until};
-use crate::lanes::{LANES_HOLD, claim_some, enqueue};
+use crate::lanes::{LANES_HOLD, SPEC, claim_some, empty_world, enqueue};
 
 idle!(Known, crate::lanes::SPEC);
 idle!(Plain, tenants("T-PLAIN"));
@@ -283,4 +283,31 @@ async fn a_job_that_loses_its_worker_again_and_again_becomes_a_dead_letter() {
     let letter: String = world.one("SELECT cause || ' ' || attempts FROM yakin.dead_letters").await;
     assert_eq!(letter, "lost 3");
     assert_eq!(world.one::<i64>("SELECT count(*) FROM yakin.jobs").await, 0);
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn an_end_that_waits_for_a_heartbeat_ends_the_job_all_the_same() {
+    let world = empty_world().await;
+    enqueue(&world, 1, 3).await;
+    let running = claim_some(&world, 3).await;
+    let mut beating = world.database.owner.begin().await.unwrap();
+    let beat = "UPDATE yakin.jobs SET lease_until = lease_until + interval '10 s'";
+    sqlx::query(beat).execute(&mut *beating).await.unwrap();
+    let (pool, now) = (world.pool.clone(), world.clock.now());
+    let retry = Settlement::stopped(&running[2], &SPEC, &Stop::Later { at: now }, now);
+    let done = running[..2].iter().map(|job| Settlement::done(job, &Done::default(), None));
+    let results: Vec<Settlement> = done.chain([retry]).collect();
+    let ending = tokio::spawn(async move {
+        let mut tx = Tx::engine(&pool).await.unwrap();
+        let settled = settle(&mut tx, &results, now).await.unwrap();
+        tx.commit().await.unwrap();
+        settled.len()
+    });
+    let waits = "SELECT EXISTS (SELECT FROM pg_stat_activity WHERE wait_event_type = 'Lock'
+                                   AND datname = current_database())";
+    until(&world, waits).await;
+    beating.commit().await.unwrap();
+    assert_eq!(ending.await.unwrap(), 3);
+    let left: String = world.one("SELECT string_agg(state, ' ') FROM yakin.jobs").await;
+    assert_eq!(left, "scheduled", "two are gone, one is tried again");
 }
