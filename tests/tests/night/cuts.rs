@@ -5,12 +5,15 @@ use sqlx::ConnectOptions;
 use super::proxy::Proxy;
 use super::{Night, said};
 
-/// Ends the nodes' backends while some attempt is at work, unless a job has been hit that is not done yet: nobody
-/// promises that work succeeds whose every attempt is cut.
+/// Ends the nodes' backends while some attempt is at work, of a batch that was not hit three times yet, unless a job has
+/// been hit that is not done yet: nobody promises that work succeeds whose every attempt is cut.
 const TERMINATE: &str = "
     SELECT count(pg_terminate_backend(pid)) FROM pg_stat_activity
      WHERE datname = current_database() AND usename = 'yakin_engine'
-       AND EXISTS (SELECT FROM pg_stat_activity WHERE application_name LIKE 'yakin job % token %')
+       AND EXISTS (SELECT FROM pg_stat_activity a JOIN yakin.jobs j
+                            ON a.application_name = format('yakin job %s token %s', j.id, j.token)
+                    WHERE (SELECT count(*) FROM yakin.job_history h
+                            WHERE h.batch_id = j.batch_id AND h.cause = 'database') < 3)
        AND NOT EXISTS (SELECT FROM yakin.jobs WHERE tried <> '{}')";
 
 const TIMES: usize = 15;
