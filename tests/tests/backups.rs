@@ -5,8 +5,8 @@ mod common;
 
 use std::path::Path;
 
-use common::{Site, tell, until};
-use jiff::civil::date;
+use common::{Node, Site, tell, until};
+use jiff::civil::{Date, date};
 use sqlx::AssertSqlSafe;
 use yakin_engine::clock::Clock;
 use yakin_engine::engine::Engine;
@@ -87,23 +87,8 @@ async fn a_node_killed_in_mid_dump_leaves_nothing_that_the_next_does_not_clear()
     site.add_backups();
     site.sql("CREATE TABLE public.noise AS SELECT gen_random_uuid() AS u FROM generate_series(1, 800000)")
         .await;
-    let registry = yakin_catalogue::registry().unwrap();
-    let (pool, now) = (&site.database.owner, instant(BEGIN));
-    register(pool, &registry, now).await.unwrap();
-    let wanted =
-        Wanted { date: Some(date(2026, 10, 31)), params: params(&site), ..Wanted::default() };
-    let run = start(pool, &registry, "BATCH-101", wanted, "operator", &act(), now).await.unwrap();
-    let node = site.serve().await;
-    let first = site.dir.join("sets/BKP_20261031_001");
-    until("a dump is under way", 60, async || has_partial(&first)).await;
-    let killed = node.id;
-    node.kill();
-    assert!(first.is_dir() && !first.join("manifest.json").exists());
-
-    site.expire_leases(&[killed]).await;
-    let _second = site.serve().await;
-    assert_eq!(site.outcome(run).await, "succeeded");
-    assert!(!first.exists());
+    let dump = "BKP_20261031_001";
+    let _second = kill_while_it_writes(&site, ("BATCH-101", date(2026, 10, 31)), dump).await;
     let states: String = site
         .one("SELECT string_agg(backup_id || ' ' || state, ', ' ORDER BY 1) FROM app.backup_sets")
         .await;
@@ -187,23 +172,8 @@ async fn a_node_killed_in_mid_archive_leaves_the_databases_set_which_the_next_ta
     };
     let bytes: Vec<u8> = (0..12_000_000).flat_map(|_| next()).collect();
     std::fs::write(store.join("large"), &bytes).unwrap();
-    let registry = yakin_catalogue::registry().unwrap();
-    let (pool, now) = (&site.database.owner, instant(BEGIN));
-    register(pool, &registry, now).await.unwrap();
-    let wanted =
-        Wanted { date: Some(date(2026, 10, 30)), params: params(&site), ..Wanted::default() };
-    let run = start(pool, &registry, "DAILY_003", wanted, "operator", &act(), now).await.unwrap();
-    let node = site.serve().await;
-    let first = site.dir.join("sets/BKF_20261030_001");
-    until("an archive is under way", 60, async || has_partial(&first)).await;
-    let killed = node.id;
-    node.kill();
-    assert!(first.is_dir() && !first.join("manifest.json").exists());
-
-    site.expire_leases(&[killed]).await;
-    let _second = site.serve().await;
-    assert_eq!(site.outcome(run).await, "succeeded");
-    assert!(!first.exists());
+    let files = "BKF_20261030_001";
+    let _second = kill_while_it_writes(&site, ("DAILY_003", date(2026, 10, 30)), files).await;
     let states: String = site
         .one("SELECT string_agg(backup_id || ' ' || state, ', ' ORDER BY backup_id) FROM app.backup_sets")
         .await;
@@ -211,6 +181,28 @@ async fn a_node_killed_in_mid_archive_leaves_the_databases_set_which_the_next_ta
         states,
         "BKF_20261030_001 failed, BKF_20261030_002 verified, BKP_20261030_001 verified"
     );
+}
+
+/// Runs a batch of a day on a node that is killed while it writes this set; another node, which is given back, ends the
+/// run, and nothing of the set is left.
+async fn kill_while_it_writes(site: &Site, (batch, day): (&str, Date), set: &str) -> Node {
+    let registry = yakin_catalogue::registry().unwrap();
+    let (pool, now) = (&site.database.owner, instant(BEGIN));
+    register(pool, &registry, now).await.unwrap();
+    let wanted = Wanted { date: Some(day), params: params(site), ..Wanted::default() };
+    let run = start(pool, &registry, batch, wanted, "operator", &act(), now).await.unwrap();
+    let node = site.serve().await;
+    let first = site.dir.join("sets").join(set);
+    until("a set is being written", 60, async || has_partial(&first)).await;
+    let killed = node.id;
+    node.kill();
+    assert!(first.is_dir() && !first.join("manifest.json").exists());
+
+    site.expire_leases(&[killed]).await;
+    let second = site.serve().await;
+    assert_eq!(site.outcome(run).await, "succeeded");
+    assert!(!first.exists());
+    second
 }
 
 fn has_partial(set: &Path) -> bool {

@@ -2,16 +2,17 @@
 //! decide first.
 #![allow(clippy::unwrap_used)] // a test may fail
 
+mod billing_world;
 mod common;
 
 use std::path::Path;
 use std::process::Command;
 use std::sync::Arc;
 
+use billing_world::issuer;
 use common::Post;
 use yakin_domain::billing;
 use yakin_domain::billing::export::{Encoding, Form, LineEnd};
-use yakin_domain::billing::issuer::Issuer;
 use yakin_engine::operate::runs::{Again, rerun};
 use yakin_engine::record::audit::Act;
 use yakin_render::{Renderer, Settings};
@@ -22,12 +23,7 @@ async fn world(relays: &[&str], documents: Option<&Path>) -> Post {
     let ids = ["BATCH-204", "BATCH-301", "BATCH-302", "BATCH-406"];
     let mut post = Post::new("2026-07-01T02:00:00+09:00", &ids, relays, &[]).await;
     let engine = Arc::get_mut(&mut post.world.engine).unwrap();
-    engine.provide(Issuer {
-        name: "夜勤株式会社".to_owned(),
-        address: "東京都中央区1-1".to_owned(),
-        registration_number: "T9700110012005".to_owned(),
-        bank_account: "みずほ銀行 本店 普通 1234567".to_owned(),
-    });
+    engine.provide(issuer());
     engine.provide(Form { encoding: Encoding::Utf8, line_end: LineEnd::Crlf });
     // the program that renders is a binary of this package's own
     let settings = Settings {

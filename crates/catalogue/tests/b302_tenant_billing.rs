@@ -2,10 +2,12 @@
 //! adjusted, never changed.
 #![allow(clippy::unwrap_used)] // a test may fail
 
+mod billing_world;
+
 use std::sync::Arc;
 
+use billing_world::{Usage, issuer};
 use serde_json::Value;
-use yakin_domain::billing::issuer::Issuer;
 use yakin_domain::billing::{self, BillingInput, price};
 use yakin_engine::error::EngineError;
 use yakin_engine::operate::runs::{Again, Wanted, rerun};
@@ -14,38 +16,6 @@ use yakin_engine::record::audit::Act;
 use yakin_engine::registry::{AnyBatch, entry};
 use yakin_engine::tx::Role;
 use yakin_testkit::{Seen, World, act, day};
-
-/// Stands for BATCH-301, whose completions the tests write themselves.
-struct Usage;
-
-impl Batch for Usage {
-    type Params = Value;
-    const SPEC: Spec = Spec {
-        id: "BATCH-301",
-        slug: "tenant-usage-aggregation",
-        title: "",
-        schedule: Schedule::Manual,
-        catch_up: CatchUp::None,
-        period: Period::DayBefore,
-        window: None,
-        deadline: None,
-        scope: Scope::EachTenant,
-        phases: &[],
-        needs: &[],
-        locks: &[],
-        overlap: Overlap::Allow,
-        queue: Queue::Default,
-        priority: Priority::Medium,
-        timeout: mins(1),
-        retry: fixed(1, secs(1)),
-        retry_by_cause: &[],
-        severity: Severity::Medium,
-        expected: mins(1),
-        params: &[],
-        approval: Approval::None,
-        survives_database: false,
-    };
-}
 
 fn batch() -> Arc<dyn AnyBatch> {
     let block = yakin_catalogue::tenant::BATCHES.iter().map(|entry| entry());
@@ -57,15 +27,6 @@ async fn world() -> World {
     let mut w = World::at("2026-07-01T02:00:00+09:00", vec![entry::<Usage>(), batch()]).await;
     Arc::get_mut(&mut w.engine).unwrap().provide(issuer());
     w
-}
-
-fn issuer() -> Issuer {
-    Issuer {
-        name: "夜勤株式会社".to_owned(),
-        address: "東京都中央区1-1".to_owned(),
-        registration_number: "T9700110012005".to_owned(),
-        bank_account: "みずほ銀行 本店 普通 1234567".to_owned(),
-    }
 }
 
 /// A tenant on the standard plan with a quiet, complete June.

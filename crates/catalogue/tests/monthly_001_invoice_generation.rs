@@ -2,61 +2,21 @@
 //! and contracts are shared with BATCH-302 and nothing is billed by both.
 #![allow(clippy::unwrap_used)] // a test may fail
 
+mod billing_world;
 mod common;
 
 use std::sync::Arc;
 
+use billing_world::{Usage, issuer};
 use common::Post;
 use serde_json::Value;
 use yakin_domain::billing;
-use yakin_domain::billing::issuer::Issuer;
 use yakin_domain::billing::seats::{SeatInput, price};
 use yakin_engine::operate::runs::{Again, Wanted, rerun};
 use yakin_engine::prelude::*;
 use yakin_engine::registry::{AnyBatch, entry};
 use yakin_render::{Renderer, Settings};
 use yakin_testkit::{Seen, World, act, day};
-
-/// Stands for BATCH-301, which BATCH-302 needs and which completes nothing here but by the tests' own hands.
-struct Usage;
-
-impl Batch for Usage {
-    type Params = Value;
-    const SPEC: Spec = Spec {
-        id: "BATCH-301",
-        slug: "tenant-usage-aggregation",
-        title: "",
-        schedule: Schedule::Manual,
-        catch_up: CatchUp::None,
-        period: Period::DayBefore,
-        window: None,
-        deadline: None,
-        scope: Scope::EachTenant,
-        phases: &[],
-        needs: &[],
-        locks: &[],
-        overlap: Overlap::Allow,
-        queue: Queue::Default,
-        priority: Priority::Medium,
-        timeout: mins(1),
-        retry: fixed(1, secs(1)),
-        retry_by_cause: &[],
-        severity: Severity::Medium,
-        expected: mins(1),
-        params: &[],
-        approval: Approval::None,
-        survives_database: false,
-    };
-}
-
-fn issuer() -> Issuer {
-    Issuer {
-        name: "夜勤株式会社".to_owned(),
-        address: "東京都中央区1-1".to_owned(),
-        registration_number: "T9700110012005".to_owned(),
-        bank_account: "みずほ銀行 本店 普通 1234567".to_owned(),
-    }
-}
 
 /// The 1st of July 2026, 06:00: June (30 days) is billed, by both engines.
 async fn world() -> World {

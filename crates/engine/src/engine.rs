@@ -146,11 +146,9 @@ impl Engine {
         self.read_virtual_time().await?;
         let now = self.clock.now();
         let to_do = planner::look(&self.pool, &self.registry, now).await?;
-        if to_do.to_plan {
-            planner::plan(&self.pool, &self.registry, now).await?;
-        }
+        planner::plan(&self.pool, &to_do.to_plan, now).await?;
         let mut started = starter::Started::default();
-        if to_do.to_plan || to_do.firings {
+        if to_do.firings || !to_do.to_plan.is_empty() {
             started = starter::start_due(&self.pool, &self.registry, now).await?;
             started.ended.iter().for_each(|outcome| self.metrics.firing_ended(outcome));
         }

@@ -4,6 +4,7 @@ use std::collections::BTreeMap;
 
 use yakin_engine::days::{clock_text, day_of};
 use yakin_engine::look::{self, FiringRow};
+use yakin_engine::schedule::planner;
 
 use super::night::day;
 use crate::output::{End, duration, json, line, outcome, table};
@@ -14,8 +15,9 @@ pub async fn timetable(place: &Place, date: Option<&str>) -> anyhow::Result<End>
     let pool = place.pool().await?;
     let now = place.clock(&pool).await?.now();
     let registry = registry()?;
-    yakin_engine::schedule::planner::register(&pool, &registry, now).await?;
-    yakin_engine::schedule::planner::plan(&pool, &registry, now).await?;
+    planner::register(&pool, &registry, now).await?;
+    let to_do = planner::look(&pool, &registry, now).await?;
+    planner::plan(&pool, &to_do.to_plan, now).await?;
     let date = date.map(day).transpose()?.unwrap_or_else(|| day_of(now));
     let firings = look::timetable_of(&pool, date).await?;
     if place.json {

@@ -71,7 +71,8 @@ async fn refuse_needs_on_disabled(pool: &PgPool, registry: &Registry) -> Result<
 /// What there is to do for a planner.
 #[derive(Debug, sqlx::FromRow)]
 pub struct ToDo {
-    pub to_plan: bool,
+    /// Batches that are not planned far enough ahead.
+    pub to_plan: Vec<String>,
     pub firings: bool,
     pub runs: bool,
     pub next_job: Option<jiff_sqlx::Timestamp>,
@@ -79,32 +80,21 @@ pub struct ToDo {
 
 /// Looks for everything that a planner's step does, with one statement.
 pub async fn look(pool: &PgPool, registry: &Registry, now: Timestamp) -> Result<ToDo, sqlx::Error> {
+    let ahead = now.saturating_add(AHEAD_HOURS.hours()).unwrap_or(Timestamp::MAX);
     sqlx::query_as(include_str!("planner_look.sql"))
         .bind(now.to_sqlx())
         .bind(registry.ids())
-        .bind(ahead(now).to_sqlx())
+        .bind(ahead.to_sqlx())
         .fetch_one(pool)
         .await
 }
 
-fn ahead(now: Timestamp) -> Timestamp {
-    now.saturating_add(AHEAD_HOURS.hours()).unwrap_or(Timestamp::MAX)
-}
-
-/// Writes the missing firings of all batches this node knows; returns how many.
-pub async fn plan(pool: &PgPool, registry: &Registry, now: Timestamp) -> Result<u64, sqlx::Error> {
+/// Writes the missing firings of these batches; returns how many.
+pub async fn plan(pool: &PgPool, batches: &[String], now: Timestamp) -> Result<u64, sqlx::Error> {
     let mut written = 0;
-    let due: Vec<String> = sqlx::query_scalar(
-        "SELECT id FROM yakin.batches WHERE enabled AND id = ANY ($1)
-            AND (planned_until IS NULL OR planned_until < $2) ORDER BY id",
-    )
-    .bind(registry.ids())
-    .bind(ahead(now).to_sqlx())
-    .fetch_all(pool)
-    .await?;
-    for id in due {
+    for id in batches {
         let mut tx = Tx::engine(pool).await?;
-        written += plan_batch(&mut tx, &id, now).await?;
+        written += plan_batch(&mut tx, id, now).await?;
         tx.commit().await?;
     }
     Ok(written)

@@ -1,5 +1,6 @@
 //! Firings are written ahead, started once, and changed by people on the record.
 
+use yakin_engine::engine::Engine;
 use yakin_engine::operate::firings::{Change, change};
 use yakin_engine::operate::settings::set;
 use yakin_engine::prelude::*;
@@ -33,12 +34,18 @@ async fn change_night(world: &World, wanted: Change) {
     change(&world.pool, "T-NIGHTLY", instant(NIGHT), wanted, &act(), now).await.unwrap();
 }
 
+/// Plans as a node's step does; returns how many firings were new.
+async fn plan(engine: &Engine) -> u64 {
+    let now = engine.clock.now();
+    let to_do = planner::look(&engine.pool, &engine.registry, now).await.unwrap();
+    planner::plan(&engine.pool, &to_do.to_plan, now).await.unwrap()
+}
+
 /// Plans until a step has nothing to do; returns how many firings were new.
 async fn plan_all(world: &World) -> u64 {
     let mut written = 0;
     for _ in 0..5 {
-        let now = world.clock.now();
-        written += planner::plan(&world.pool, &world.engine.registry, now).await.unwrap();
+        written += plan(&world.engine).await;
     }
     written
 }
@@ -80,12 +87,8 @@ async fn two_planners_at_once_write_each_firing_once() {
     plan_all(&world).await;
     for _ in 0..10 {
         pass_seconds(&world, 7200);
-        let now = world.clock.now();
-        let (one, other) = tokio::join!(
-            planner::plan(&world.pool, &world.engine.registry, now),
-            planner::plan(&second.pool, &second.registry, now)
-        );
-        let written = one.unwrap() + other.unwrap();
+        let (one, other) = tokio::join!(plan(&world.engine), plan(&second));
+        let written = one + other;
         assert!((120..=122).contains(&written), "{written}");
     }
 }
