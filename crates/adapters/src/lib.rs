@@ -13,6 +13,7 @@ pub mod postgres_tools;
 pub mod private_postgres;
 pub mod secret;
 pub mod slack;
+pub mod sms;
 pub mod storage;
 pub mod teams;
 pub mod webhook;

@@ -13,7 +13,6 @@ use serde_json::Value;
 use yakin_domain::billing;
 use yakin_domain::billing::seats::{SeatInput, price};
 use yakin_engine::operate::runs::{Again, Wanted, rerun};
-use yakin_engine::prelude::*;
 use yakin_engine::registry::{AnyBatch, entry};
 use yakin_render::{Renderer, Settings};
 use yakin_testkit::{Seen, World, act, day};

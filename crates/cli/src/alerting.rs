@@ -172,9 +172,14 @@ fn client(route: &AlertRoute, config: &Config) -> anyhow::Result<Client> {
         anyhow::ensure!(!route.to.is_empty(), "'to' is missing, expected an address");
         return Ok(Client::Mail(Arc::new(Mailer::new(relay.relay.clone())?)));
     }
-    let needs_target =
-        matches!(route.channel, Channel::Slack | Channel::LineWorks | Channel::Teams);
-    anyhow::ensure!(!needs_target || !route.to.is_empty(), "'to' is missing, expected a channel");
+    let needs_target = matches!(
+        route.channel,
+        Channel::Slack | Channel::LineWorks | Channel::Teams | Channel::Sms
+    );
+    anyhow::ensure!(
+        !needs_target || !route.to.is_empty(),
+        "'to' is missing, expected a channel or number"
+    );
     let file = route.credentials_file.as_deref().context("credentials_file is missing")?;
     let text = std::fs::read(file).with_context(|| format!("reading {}", file.display()))?;
     Client::of_chat(route.channel, &text).map_err(|e| anyhow::anyhow!("{}: {e}", file.display()))

@@ -24,7 +24,7 @@ use crate::record::runs;
 use crate::registry::Registry;
 use crate::resources::Resources;
 use crate::run::RunFacts;
-use crate::schedule::{planner, starter};
+use crate::schedule::{arrivals, planner, starter};
 use crate::spec::{Queue, Spec};
 use crate::tx::Tx;
 use crate::virtual_time;
@@ -52,8 +52,10 @@ pub struct Engine {
     planned_ms: AtomicI64,
     /// The schedule time, in microseconds, that the planner's last whole step was for.
     planned_for: AtomicI64,
-    /// When the next scheduled job was due at the planner's last look, in microseconds.
-    next_job: AtomicI64,
+    /// When the next scheduled job or arrival was due at the planner's last look, in microseconds.
+    next_due: AtomicI64,
+    /// When runs were last started for arrivals, in milliseconds of uptime.
+    arrived_ms: AtomicI64,
     plans: bool,
     /// Whether arrivals of jobs are heard of at once.
     listening: AtomicBool,
@@ -107,7 +109,8 @@ impl Engine {
             began: Instant::now(),
             planned_ms: AtomicI64::new(0),
             planned_for: AtomicI64::new(i64::MIN),
-            next_job: AtomicI64::new(i64::MAX),
+            next_due: AtomicI64::new(i64::MAX),
+            arrived_ms: AtomicI64::new(i64::MIN / 2),
             plans: roles.contains(&"plan"),
             listening: AtomicBool::new(false),
             plan_looped_ms: AtomicI64::new(0),
@@ -152,6 +155,9 @@ impl Engine {
             started = starter::start_due(&self.pool, &self.registry, now).await?;
             started.ended.iter().for_each(|outcome| self.metrics.firing_ended(outcome));
         }
+        if to_do.arrivals && self.may_start_arrived() {
+            started.add(arrivals::start_arrived(&self.pool, &self.registry, now).await?);
+        }
         if to_do.next_job.is_some_and(|at| at.to_jiff() <= now) {
             self.promote_step().await?;
         }
@@ -164,8 +170,9 @@ impl Engine {
         // virtual time must not pass a firing that another node holds
         let planned_for = if started.contended { i64::MIN } else { now.as_microsecond() };
         self.planned_for.store(planned_for, Ordering::Relaxed);
-        let next_job = to_do.next_job.map_or(i64::MAX, |at| at.to_jiff().as_microsecond());
-        self.next_job.store(next_job, Ordering::Relaxed);
+        let next_due = [to_do.next_job, to_do.next_arrival].into_iter().flatten().min();
+        let next_due = next_due.map_or(i64::MAX, |at| at.to_jiff().as_microsecond());
+        self.next_due.store(next_due, Ordering::Relaxed);
         Ok(ended)
     }
 

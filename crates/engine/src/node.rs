@@ -31,6 +31,9 @@ pub struct Options {
 /// A node whose loops hang for so long ends itself; what supervises it (systemd) starts it afresh.
 const STUCK_SECONDS: f64 = 120.0;
 
+/// Where it is told that something has arrived that a batch waits for.
+const ARRIVALS: &str = "yakin_arrivals";
+
 /// The planner steps no more often while jobs end.
 const GATHER: Duration = Duration::from_millis(20);
 
@@ -47,8 +50,8 @@ pub async fn serve(
         tasks.spawn(watch_loop(engine.clone(), stop.clone()));
     }
     let listening = CancellationToken::new();
+    tokio::spawn(listen_loop(engine.clone(), listen_url.to_owned(), listening.clone()));
     if options.roles.work {
-        tokio::spawn(listen_loop(engine.clone(), listen_url.to_owned(), listening.clone()));
         for queue in Queue::ALL {
             let permits = options.permits.of(queue);
             tasks.spawn(work_queue(engine.clone(), queue, permits, stop.clone(), options.drain));
@@ -154,7 +157,7 @@ async fn heart_loop(engine: Arc<Engine>, roles: Roles, stop: CancellationToken) 
     }
 }
 
-/// Wakes the work loops when jobs arrive. Any error rebuilds the listener; polling goes on meanwhile.
+/// Wakes the work loops when jobs arrive, and the planner when something arrives that a batch waits for. Any error rebuilds the listener; polling goes on meanwhile.
 async fn listen_loop(engine: Arc<Engine>, url: String, stop: CancellationToken) {
     while !stop.is_cancelled() {
         let listened = tokio::select! {
@@ -174,14 +177,17 @@ async fn listen_loop(engine: Arc<Engine>, url: String, stop: CancellationToken) 
 
 async fn listen(engine: &Engine, url: &str) -> Result<(), sqlx::Error> {
     let mut listener = PgListener::connect(url).await?;
-    listener.listen("yakin_jobs").await?;
+    listener.listen_all(["yakin_jobs", ARRIVALS]).await?;
     engine.listens(true);
     loop {
         // A dead connection shows no error by itself: after a quiet half minute the listener is made anew.
         match tokio::time::timeout(Duration::from_secs(30), listener.recv()).await {
             Ok(notified) => {
                 let notified = notified?;
-                if let Some(queue) = Queue::ALL.into_iter().find(|q| q.name() == notified.payload())
+                if notified.channel() == ARRIVALS {
+                    engine.wake_planner.notify_one();
+                } else if let Some(queue) =
+                    Queue::ALL.into_iter().find(|q| q.name() == notified.payload())
                 {
                     engine.wake(queue);
                 }

@@ -10,7 +10,7 @@ use serde_json::Value;
 use crate::batch::{Batch, Ended};
 use crate::outcome::{Cause, Outcome, Stop};
 use crate::run::{PlatformRun, TenantRun};
-use crate::spec::{NeedDays, Schedule, Scope, Spec};
+use crate::spec::{NeedDays, Overlap, Period, Schedule, Scope, Spec};
 
 /// A batch behind one type.
 pub trait AnyBatch: Send + Sync {
@@ -82,6 +82,27 @@ impl std::fmt::Debug for Registry {
     }
 }
 
+/// A topic has one batch, which works for the tenants that something arrived for, whenever that is.
+fn check_arrivals(
+    spec: &Spec,
+    topic: &str,
+    others: &BTreeMap<&'static str, Arc<dyn AnyBatch>>,
+) -> Result<(), String> {
+    let fits = spec.scope == Scope::EachTenant && spec.overlap == Overlap::Allow;
+    if !fits || spec.window.is_some() || spec.period != Period::None {
+        return Err(format!(
+            "{}: a batch that waits for arrivals works for each tenant, side by side, at any hour, on no period",
+            spec.id
+        ));
+    }
+    match others.values().find(|b| b.spec().schedule == spec.schedule) {
+        Some(other) => {
+            Err(format!("{} and {}: both wait for arrivals of {topic}", other.spec().id, spec.id))
+        }
+        None => Ok(()),
+    }
+}
+
 impl Registry {
     /// Checks ids, slugs, schedules and needs; a mistake in a spec stops the node before it starts.
     pub fn new(entries: Vec<Arc<dyn AnyBatch>>) -> Result<Registry, String> {
@@ -98,6 +119,9 @@ impl Registry {
                 crate::schedule::cron::Plan::parse(fields)
                     .map_err(|e| format!("{}: {e}", spec.id))?;
             }
+            if let Schedule::Arrivals(topic) = spec.schedule {
+                check_arrivals(spec, topic, &by_id)?;
+            }
             by_id.insert(spec.id, entry);
         }
         for batch in by_id.values() {
@@ -112,8 +136,7 @@ impl Registry {
                     }
                     continue;
                 };
-                if needed.spec().period == crate::spec::Period::None && need.days == NeedDays::Same
-                {
+                if needed.spec().period == Period::None && need.days == NeedDays::Same {
                     return Err(format!(
                         "{} needs {}, which works on no period",
                         spec.id, need.batch

@@ -14,8 +14,8 @@ pub enum Schedule {
     Cron(&'static str),
     /// Every so many seconds, counted from the epoch; never pauses at clock changes.
     Interval(u32),
-    /// The batch plans its own firings.
-    Dynamic,
+    /// At once, when something of this topic arrives for tenants: their pieces alone, one of a tenant's at a time.
+    Arrivals(&'static str),
     /// By a person only.
     Manual,
 }

@@ -7,6 +7,8 @@ WITH control AS (
        AND NOT EXISTS (SELECT FROM yakin.runs r WHERE r.state = 'running' AND NOT EXISTS (
                            SELECT FROM yakin.jobs j WHERE j.run_id = r.id AND j.kind <> 'follow_up'))
        AND NOT EXISTS (SELECT FROM yakin.runs WHERE state = 'waiting' AND waiting_for IN ('start'))
+       AND NOT EXISTS (SELECT FROM yakin.arrivals_to_start a, control
+                        WHERE a.due_at <= control.virtual_now AND a.batch_id = ANY ($1))
            AS is_quiet
 ), next AS (
     SELECT min(instant) AS instant FROM control CROSS JOIN LATERAL (
@@ -14,6 +16,8 @@ WITH control AS (
          WHERE f.state = 'planned' AND b.enabled AND f.due_at > control.virtual_now AND f.batch_id = ANY ($1)
         UNION ALL
         SELECT min(j.run_at) FROM yakin.jobs j WHERE j.state = 'scheduled'
+        UNION ALL
+        SELECT min(a.due_at) FROM yakin.arrivals a WHERE a.due_at > control.virtual_now
         UNION ALL
         -- a run that waits is looked at again each minute: its deadline, a lock, a need
         SELECT control.virtual_now + interval '1 minute'

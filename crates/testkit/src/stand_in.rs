@@ -4,6 +4,7 @@
 mod desk;
 mod line_works;
 mod slack;
+mod sms;
 pub mod smtp;
 mod teams;
 mod webhook;
@@ -11,5 +12,6 @@ mod webhook;
 pub use desk::{Next, Request, StandIn};
 pub use line_works::{LineWorksPost, LineWorksStandIn, other_rsa_key_pem};
 pub use slack::{SlackPost, SlackStandIn};
+pub use sms::{SmsPost, SmsStandIn};
 pub use teams::{TeamsPost, TeamsStandIn};
 pub use webhook::{WebhookPost, WebhookStandIn};

@@ -134,7 +134,7 @@ fn facts(spec: &Spec) -> String {
 fn schedule(schedule: Schedule) -> String {
     match schedule {
         Schedule::Cron(_) | Schedule::Interval(_) => format!("`{}`", cron::text(schedule)),
-        Schedule::Dynamic => "plans its own firings".to_owned(),
+        Schedule::Arrivals(topic) => format!("at once when {topic} arrive"),
         Schedule::Manual => "by a person only".to_owned(),
     }
 }

@@ -104,6 +104,7 @@ fn success(call: Call, target: &str, now: Timestamp) -> Reply {
         }
         Call::LineWorksMessage => (201, Value::Null),
         Call::WebhookMessage => (204, Value::Null),
+        Call::SmsMessage => (201, json!({"sid": format!("SM{}", now.as_microsecond())})),
     };
     let body = if body.is_null() { Vec::new() } else { body.to_string().into_bytes() };
     let content_type = (!body.is_empty()).then(|| "application/json".to_owned());

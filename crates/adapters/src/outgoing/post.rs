@@ -6,11 +6,14 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::task::{Context, Poll};
 
+use base64::prelude::{BASE64_STANDARD, Engine};
 use bytes::Bytes;
 use http_body::{Body, Frame, SizeHint};
 use serde_json::Value;
 
 use crate::Secret;
+
+const FORM: &str = "application/x-www-form-urlencoded";
 
 /// Which of a vendor's calls it is.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -21,6 +24,7 @@ pub enum Call {
     LineWorksToken,
     LineWorksMessage,
     WebhookMessage,
+    SmsMessage,
 }
 
 impl Call {
@@ -31,6 +35,7 @@ impl Call {
             Call::TeamsMessage => "teams",
             Call::LineWorksToken | Call::LineWorksMessage => "line_works",
             Call::WebhookMessage => "webhook",
+            Call::SmsMessage => "sms",
         }
     }
 
@@ -61,7 +66,7 @@ impl Post {
     pub fn form(call: Call, url: Secret, fields: &[(&str, &str)]) -> Post {
         let mut form = url::form_urlencoded::Serializer::new(String::new());
         let body = form.extend_pairs(fields).finish().into_bytes();
-        Post::new(call, url, "", "application/x-www-form-urlencoded", body)
+        Post::new(call, url, "", FORM, body)
     }
 
     fn new(call: Call, url: Secret, target: &str, kind: &'static str, body: Vec<u8>) -> Post {
@@ -83,6 +88,19 @@ impl Post {
         self
     }
 
+    /// Adds `authorization: Basic …`.
+    pub fn basic(mut self, user: &str, password: &Secret) -> Post {
+        let both = BASE64_STANDARD.encode(format!("{user}:{}", password.reveal()));
+        self.secret_headers.push(("authorization", Secret::new(format!("Basic {both}"))));
+        self
+    }
+
+    /// Names the receiver, without secrets.
+    pub fn target(mut self, target: &str) -> Post {
+        target.clone_into(&mut self.target);
+        self
+    }
+
     /// Adds a header that may be shown.
     pub fn header(mut self, name: &'static str, value: String) -> Post {
         self.headers.push((name, value));
@@ -91,6 +109,12 @@ impl Post {
 
     /// The body as it would be read; only for messages, whose bodies hold no secret.
     pub(super) fn readable_body(&self) -> Value {
+        if self.content_type == FORM {
+            let fields = url::form_urlencoded::parse(&self.body).into_owned();
+            return Value::Object(
+                fields.map(|(name, value)| (name, Value::String(value))).collect(),
+            );
+        }
         serde_json::from_slice(&self.body)
             .unwrap_or_else(|_| Value::String(String::from_utf8_lossy(&self.body).into_owned()))
     }

@@ -8,6 +8,7 @@ mod line_works;
 mod replies;
 mod secrets;
 mod slack;
+mod sms;
 mod teams;
 mod tls;
 mod webhook;

@@ -101,6 +101,7 @@ async fn chat(run: &TenantRun, outside: &Outside) -> Result<Delivered, Stop> {
             states: &["pending"],
             urgencies: &Urgency::ALL,
             slot: slot(run),
+            notification: None,
         },
         chunk: 10,
         rules: Rules::default(),

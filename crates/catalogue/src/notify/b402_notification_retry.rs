@@ -22,8 +22,14 @@ pub struct Params {
 
 const LATER: &[&str] = &["retry_wait"];
 const DEFERRED: &[&str] = &["pending", "retry_wait"];
-const ALL: &[Channel] =
-    &[Channel::Email, Channel::Slack, Channel::Teams, Channel::LineWorks, Channel::Webhook];
+const ALL: &[Channel] = &[
+    Channel::Email,
+    Channel::Slack,
+    Channel::Teams,
+    Channel::LineWorks,
+    Channel::Webhook,
+    Channel::Sms,
+];
 /// It waits for rates and resting senders until five minutes before its 30 are over.
 const WAITS: SignedDuration = SignedDuration::from_mins(25);
 
@@ -55,7 +61,7 @@ impl Batch for NotificationRetry {
                 name: "max_retry_count",
                 kind: Kind::Int(0, 20),
                 default: Some("20"),
-                help: "caps the channels' own numbers of retries (mail 3, Slack 5, Teams 3, LINE WORKS 3)",
+                help: "caps the channels' own numbers of retries (mail 3, SMS 3, Slack 5, Teams 3, LINE WORKS 3)",
             },
             Param {
                 name: "retry_interval_minutes",
@@ -76,7 +82,7 @@ impl Batch for NotificationRetry {
 
     async fn roster(run: &PlatformRun, _: &Params) -> Result<Vec<i64>, Stop> {
         let mut tenants = tenants_with(run, ALL, LATER).await?;
-        tenants.extend(tenants_with(run, &Channel::CHAT, DEFERRED).await?);
+        tenants.extend(tenants_with(run, &Channel::FIRST_BY_402, DEFERRED).await?);
         tenants.sort_unstable();
         tenants.dedup();
         Ok(tenants)
@@ -84,7 +90,7 @@ impl Batch for NotificationRetry {
 
     async fn tenant(run: &TenantRun, p: &Params) -> Outcome {
         let mail = order(run, p, &[Channel::Email], LATER);
-        let chat = order(run, p, &Channel::CHAT, DEFERRED);
+        let chat = order(run, p, &Channel::FIRST_BY_402, DEFERRED);
         if run.dry_run() {
             return plan(run, &[mail, chat]).await;
         }
@@ -111,11 +117,12 @@ fn order<'a>(
         _ => &Urgency::ALL,
     };
     Order {
-        which: Selection { channels, states, urgencies, slot: slot(run) },
+        which: Selection { channels, states, urgencies, slot: slot(run), notification: None },
         chunk: 10,
         rules: Rules {
             most_retries: Some(p.max_retry_count),
             interval: SignedDuration::from_mins(p.retry_interval_minutes),
+            tries: 1,
         },
         until: run.now() + WAITS,
     }

@@ -97,6 +97,7 @@ fn order<'a>(run: &TenantRun, p: &Params) -> Order<'a> {
             states: FIRST,
             urgencies: if p.priority_only { &[Urgency::High] } else { &Urgency::ALL },
             slot: slot(run),
+            notification: None,
         },
         chunk: p.batch_size,
         rules: Rules { most_retries: Some(p.max_retry), ..Rules::default() },

@@ -19,7 +19,7 @@ pub const BATCHES: &[fn() -> Arc<dyn AnyBatch>] = &[
 ];
 
 /// The tenants with rows of these channels that are due, or that an attempt was sending.
-async fn tenants_with(
+pub(crate) async fn tenants_with(
     run: &PlatformRun,
     channels: &[Channel],
     states: &[&str],
@@ -39,7 +39,7 @@ async fn tenants_with(
 
 /// Ends a tenant's piece: what finally failed becomes its digest, what was done its counts. The digest is committed
 /// first: it is due although a sender could not be used.
-async fn told(run: &TenantRun, outside: &Outside, delivered: &Delivered) -> Outcome {
+pub(crate) async fn told(run: &TenantRun, outside: &Outside, delivered: &Delivered) -> Outcome {
     run.step(async |tx| {
         let failed = digest(tx, outside, run.id(), run.at()).await?;
         insert(tx, &failed, run.at()).await
@@ -49,7 +49,7 @@ async fn told(run: &TenantRun, outside: &Outside, delivered: &Delivered) -> Outc
 }
 
 /// Ends a run: what operators should know, with more than so many percent failed among it.
-async fn overseen(run: &PlatformRun, channels: &[Channel], most_failed: i64) -> Outcome {
+pub(crate) async fn overseen(run: &PlatformRun, channels: &[Channel], most_failed: i64) -> Outcome {
     let seen = run.read(async |tx| overview(tx, channels, run.id(), run.at()).await).await?;
     Ok(seen.tell(Done::default(), most_failed))
 }

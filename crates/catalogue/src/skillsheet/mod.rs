@@ -9,6 +9,7 @@ mod daily_002_data_aggregation;
 mod daily_003_daily_backup;
 mod monthly_001_invoice_generation;
 mod realtime_001_periodic_approach;
+mod realtime_002_notification_delivery;
 
 /// The block's list.
 pub const BATCHES: &[fn() -> Arc<dyn AnyBatch>] = &[
@@ -17,4 +18,5 @@ pub const BATCHES: &[fn() -> Arc<dyn AnyBatch>] = &[
     entry::<daily_003_daily_backup::DailyBackup>,
     entry::<monthly_001_invoice_generation::MonthlyInvoiceGeneration>,
     entry::<realtime_001_periodic_approach::PeriodicApproachDelivery>,
+    entry::<realtime_002_notification_delivery::NotificationDelivery>,
 ];

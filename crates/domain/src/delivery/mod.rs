@@ -33,22 +33,31 @@ pub enum Channel {
     LineWorks,
     Webhook,
     InApp,
+    Sms,
 }
 
 impl Channel {
     /// All of them.
-    pub const ALL: [Channel; 6] = [
+    pub const ALL: [Channel; 7] = [
         Channel::Email,
         Channel::Slack,
         Channel::Teams,
         Channel::LineWorks,
         Channel::Webhook,
         Channel::InApp,
+        Channel::Sms,
     ];
 
     /// Those that BATCH-401 tries first and BATCH-402 afterwards.
     pub const CHAT: [Channel; 4] =
         [Channel::Slack, Channel::Teams, Channel::LineWorks, Channel::Webhook];
+
+    /// Those that REALTIME_002 sends at once. (In-app messages have arrived with their row.)
+    pub const AT_ONCE: [Channel; 2] = [Channel::Email, Channel::Sms];
+
+    /// Those that BATCH-402 tries first where nobody else did.
+    pub const FIRST_BY_402: [Channel; 5] =
+        [Channel::Slack, Channel::Teams, Channel::LineWorks, Channel::Webhook, Channel::Sms];
 
     /// Its word in tables.
     pub const fn word(self) -> &'static str {
@@ -59,6 +68,7 @@ impl Channel {
             Channel::LineWorks => "line_works",
             Channel::Webhook => "webhook",
             Channel::InApp => "in_app",
+            Channel::Sms => "sms",
         }
     }
 

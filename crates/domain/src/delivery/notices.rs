@@ -34,6 +34,8 @@ pub struct Person {
     pub user_id: i64,
     pub email: String,
     pub name: String,
+    /// In E.164 form.
+    pub phone: Option<String>,
     /// admin, sales or member.
     pub role: String,
 }
@@ -95,7 +97,7 @@ pub async fn book(tx: &mut Tx) -> Result<Book, Stop> {
     let (tenant, language): (String, String) =
         sqlx::query_as("SELECT name, language FROM app.tenants").fetch_one(&mut *tx).await?;
     let people: Vec<Person> = sqlx::query_as(
-        "SELECT user_id, email, name, role FROM app.users
+        "SELECT user_id, email, name, phone, role FROM app.users
           WHERE tenant_id = yakin.current_tenant() AND status = 'active' ORDER BY user_id LIMIT 1000000",
     )
     .fetch_all(&mut *tx)
@@ -125,8 +127,13 @@ pub fn expand(
         let Some(channel) = Channel::of(&route.channel) else { continue };
         let source = template(notice, channel, book, operator)?;
         // a chat channel is told once, in the words for its first recipient; people are told one by one
-        let personal = matches!(channel, Channel::Email | Channel::InApp);
-        for person in people.iter().take(if personal { usize::MAX } else { 1 }) {
+        let personal = matches!(channel, Channel::Email | Channel::InApp | Channel::Sms);
+        let reached: Vec<_> =
+            people.iter().filter(|p| channel != Channel::Sms || p.phone.is_some()).collect();
+        if reached.is_empty() {
+            return Err("recipient: nobody whom it is for has a phone number".to_owned());
+        }
+        for person in reached.into_iter().take(if personal { usize::MAX } else { 1 }) {
             let content = render(&source, &data(notice, book, person))
                 .map_err(|e| format!("template_error: {} {}: {e}", notice.key, channel.word()))?;
             let recipient = address(channel, person, &route);
@@ -189,6 +196,7 @@ fn address(channel: Channel, person: &Person, route: &Route) -> String {
     match channel {
         Channel::Email => person.email.clone(),
         Channel::InApp => person.user_id.to_string(),
+        Channel::Sms => person.phone.clone().unwrap_or_default(),
         _ => route
             .target
             .clone()
@@ -267,7 +275,8 @@ mod tests {
 
     fn person(user_id: i64, role: &str) -> (i64, Person) {
         let (email, name) = (format!("u{user_id}@example.jp"), format!("利用者{user_id}"));
-        (user_id, Person { user_id, email, name, role: role.to_owned() })
+        let phone = (user_id == 1).then(|| "+819012345678".to_owned());
+        (user_id, Person { user_id, email, name, phone, role: role.to_owned() })
     }
 
     fn slack(setting_id: i64, target: &str) -> Route {
@@ -322,6 +331,19 @@ mod tests {
         assert_eq!(to(&book), Ok(vec!["u3@example.jp".to_owned()]));
         book.people.remove(&3);
         assert_eq!(to(&book), Err("recipient: the tenant has no active user in sales".to_owned()));
+    }
+
+    #[test]
+    fn by_sms_goes_who_has_a_number() {
+        let operator = Templates::read(None).unwrap();
+        let sms = || vec![Route { channel: "sms".to_owned(), target: None, ..slack(7, "") }];
+        let all = expand(&notice(complete()), &book(sms()), &operator).unwrap();
+        let to: Vec<_> = all.iter().map(|d| (d.channel, d.recipient.as_str())).collect();
+        assert_eq!(to, [(Channel::Sms, "+819012345678")]);
+        let mut nobody = book(sms());
+        nobody.people.remove(&1);
+        let error = expand(&notice(complete()), &nobody, &operator).unwrap_err();
+        assert_eq!(error, "recipient: nobody whom it is for has a phone number");
     }
 
     #[test]

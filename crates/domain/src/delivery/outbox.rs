@@ -68,6 +68,8 @@ pub struct Selection<'a> {
     pub urgencies: &'a [Urgency],
     /// The instant the run stands for, to the minute: rows due by then.
     pub slot: Timestamp,
+    /// Only what this notification became.
+    pub notification: Option<i64>,
 }
 
 impl Selection<'_> {
@@ -107,6 +109,7 @@ pub async fn due_senders(tx: &mut Tx, which: &Selection<'_>) -> Result<Vec<DueSe
         .bind(which.states)
         .bind(which.slot.to_sqlx())
         .bind(which.ranks())
+        .bind(which.notification)
         .fetch_all(tx)
         .await?)
 }
@@ -125,6 +128,7 @@ pub async fn due_rows(
         .bind(which.states)
         .bind(which.slot.to_sqlx())
         .bind(which.ranks())
+        .bind(which.notification)
         .bind(limit)
         .fetch_all(tx)
         .await?)
@@ -168,10 +172,27 @@ pub async fn mark_on_wire(
     held(marked.rows_affected() == 1, id)
 }
 
+/// Takes the mark back of a row that was refused for now and is tried again in the same attempt: it is known not to be
+/// on its way.
+pub async fn mark_off_wire(tx: &mut Tx, id: i64, (job, token): (i64, i64)) -> Result<(), Stop> {
+    let marked = sqlx::query(
+        "UPDATE app.deliveries SET on_wire_at = NULL
+          WHERE tenant_id = yakin.current_tenant() AND (delivery_id, job_id, token) = ($1, $2, $3)",
+    )
+    .bind(id)
+    .bind(job)
+    .bind(token)
+    .execute(tx)
+    .await?;
+    held(marked.rows_affected() == 1, id)
+}
+
 /// An attempt at a row, ended.
 #[derive(Clone, Debug)]
 pub struct Ended {
     pub id: i64,
+    /// How often it was tried in this attempt.
+    pub tries: i16,
     pub answer: Answer,
     pub after: After,
     /// The address has no mailbox: nothing is sent to it any more.
@@ -206,6 +227,7 @@ pub async fn record(
         .bind(run)
         .bind(ended.answer.word())
         .bind(ended.suppress)
+        .bind(ended.tries)
         .fetch_one(tx)
         .await?;
     held(recorded == 1, ended.id)
@@ -255,6 +277,7 @@ pub async fn totals(tx: &mut Tx, which: &Selection<'_>, run: i64) -> Result<Tota
         .bind(which.states)
         .bind(which.slot.to_sqlx())
         .bind(which.ranks())
+        .bind(which.notification)
         .fetch_one(tx)
         .await?)
 }

@@ -52,11 +52,13 @@ pub struct Rules {
     pub most_retries: Option<i32>,
     /// The base interval of retries.
     pub interval: SignedDuration,
+    /// Tries within one attempt while the answer is temporary, [`try_again_after`] apart.
+    pub tries: i16,
 }
 
 impl Default for Rules {
     fn default() -> Rules {
-        Rules { most_retries: None, interval: SignedDuration::from_hours(1) }
+        Rules { most_retries: None, interval: SignedDuration::from_hours(1), tries: 1 }
     }
 }
 
@@ -73,13 +75,18 @@ const DEFERRALS: i32 = 3;
 /// With a renewed token, one more attempt after this.
 const AFTER_AUTH: SignedDuration = SignedDuration::from_mins(30);
 
-/// Retries after the first attempt: mail 3, Slack 5, Teams 3, LINE WORKS 3, webhooks 3.
+/// Retries after the first attempt: mail 3, SMS 3, Slack 5, Teams 3, LINE WORKS 3, webhooks 3.
 const fn retries(channel: Channel) -> i32 {
     match channel {
         Channel::Slack => 5,
         Channel::InApp => 0,
-        Channel::Email | Channel::Teams | Channel::LineWorks | Channel::Webhook => 3,
+        Channel::Email | Channel::Teams | Channel::LineWorks | Channel::Webhook | Channel::Sms => 3,
     }
+}
+
+/// How long an attempt waits after its try number `n` (from 1): 2 s, 4 s, 8 s …
+pub fn try_again_after(n: i16) -> Duration {
+    Duration::from_secs(2_u64.saturating_pow(u32::try_from(n).unwrap_or(1).min(6)))
 }
 
 /// Retries of the channel under these rules.
@@ -102,7 +109,7 @@ const fn throttled_wait(channel: Channel) -> SignedDuration {
         Channel::Email => 1800,
         Channel::Teams => 120,
         Channel::LineWorks => 90,
-        Channel::Slack | Channel::Webhook | Channel::InApp => 60,
+        Channel::Slack | Channel::Webhook | Channel::InApp | Channel::Sms => 60,
     })
 }
 
@@ -243,7 +250,8 @@ mod tests {
 
     #[test]
     fn an_operators_cap_and_interval_narrow_the_table() {
-        let rules = Rules { most_retries: Some(1), interval: SignedDuration::from_mins(10) };
+        let interval = SignedDuration::from_mins(10);
+        let rules = Rules { most_retries: Some(1), interval, tries: 1 };
         let slot = at(SLOT);
         let (first, _) = judge(before(Channel::Slack, 0), &temporary(), rules, slot, slot);
         assert_eq!(first.due_at, Some(at("2026-11-01T10:55:00+09:00")));

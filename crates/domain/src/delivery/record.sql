@@ -8,8 +8,8 @@ WITH ended AS (
      WHERE d.tenant_id = yakin.current_tenant() AND d.delivery_id = $1 AND d.job_id = $2 AND d.token = $3
     RETURNING d.delivery_id, d.source, d.source_id, d.recipient, d.state
 ), history AS (
-    INSERT INTO app.delivery_attempts (tenant_id, delivery_id, attempted_at, run_id, answer, reason)
-    SELECT yakin.current_tenant(), delivery_id, $11, $12, $13, left($9, 1000) FROM ended
+    INSERT INTO app.delivery_attempts (tenant_id, delivery_id, attempted_at, run_id, answer, reason, tries)
+    SELECT yakin.current_tenant(), delivery_id, $11, $12, $13, left($9, 1000), $15 FROM ended
 ), suppressed AS (
     INSERT INTO app.suppressions (tenant_id, address, reason, since)
     SELECT yakin.current_tenant(), lower(recipient), left($9, 200), $11 FROM ended WHERE $14

@@ -11,6 +11,7 @@ use yakin_adapters::line_works::LineWorks;
 use yakin_adapters::mail::{Mailer, TenantRelay};
 use yakin_adapters::outgoing::Outgoing;
 use yakin_adapters::slack::Slack;
+use yakin_adapters::sms::Sms;
 use yakin_adapters::teams::Teams;
 use yakin_adapters::webhook::Webhook;
 use yakin_engine::outcome::Stop;
@@ -30,10 +31,11 @@ pub enum Client {
     Teams(Arc<Teams>),
     LineWorks(Arc<LineWorks>),
     Webhook(Arc<Webhook>),
+    Sms(Arc<Sms>),
 }
 
 impl Client {
-    /// Posts a chat message.
+    /// Posts a chat or text message.
     pub async fn post(
         &self,
         outgoing: &Outgoing,
@@ -46,13 +48,14 @@ impl Client {
             Client::Teams(teams) => teams.send(outgoing, target, message, now).await,
             Client::LineWorks(bot) => bot.send(outgoing, target, message, now).await,
             Client::Webhook(hook) => hook.send(outgoing, target, message, now).await,
+            Client::Sms(sms) => sms.send(outgoing, target, message, now).await,
             Client::Mail(_) => {
                 Answer::Permanent { reason: "a relay takes mail, not chat messages".to_owned() }
             }
         }
     }
 
-    /// A chat client of `channel` by its credentials as JSON; what is wrong is said by place, never with what
+    /// A client of a chat channel, or of SMS, by its credentials as JSON; what is wrong is said by place, never with what
     /// stands there.
     pub fn of_chat(channel: Channel, credentials: &[u8]) -> Result<Client, String> {
         Ok(match channel {
@@ -60,6 +63,7 @@ impl Client {
             Channel::Teams => Client::Teams(Arc::new(Teams::new(parse(credentials)?))),
             Channel::LineWorks => Client::LineWorks(Arc::new(LineWorks::new(parse(credentials)?))),
             Channel::Webhook => Client::Webhook(Arc::new(Webhook::new(parse(credentials)?))),
+            Channel::Sms => Client::Sms(Arc::new(Sms::new(parse(credentials)?))),
             Channel::Email | Channel::InApp => {
                 return Err(format!("'{}' is no chat channel", channel.word()));
             }

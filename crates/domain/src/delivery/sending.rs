@@ -1,6 +1,7 @@
 //! One sender's rows on their way. Each is marked in a commit of its own right before its request leaves, and its
 //! outcome is recorded with the mark of the next: at a crash at most one row per attempt is uncertain.
 
+use std::collections::VecDeque;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
@@ -49,6 +50,13 @@ pub(super) struct Sending<'a> {
 enum Line {
     Mail(Arc<Mailer>, Box<Session>),
     Chat(Client),
+}
+
+/// A row, and the tries at it in this attempt.
+struct Try {
+    row: Row,
+    made: i16,
+    not_before: Option<Instant>,
 }
 
 /// A row made ready.
@@ -150,19 +158,31 @@ impl<'a> Sending<'a> {
         rows: Vec<Row>,
         last: &mut Option<Ended>,
     ) -> Result<bool, Stop> {
-        for row in rows {
+        let mut waiting: VecDeque<Try> =
+            rows.into_iter().map(|row| Try { row, made: 0, not_before: None }).collect();
+        while let Some(mut next) = waiting.pop_front() {
+            if let Some(at) = next.not_before {
+                tokio::time::sleep_until(at.into()).await;
+            }
             if self.is_over() {
                 break;
             }
-            let ready = self.ready(line, &row).await?;
+            let ready = self.ready(line, &next.row).await?;
             let wire = ready.is_ok();
-            self.turn_to(&row, wire, last.as_ref()).await?;
+            self.turn_to(&next.row, wire, last.as_ref()).await?;
             *last = None;
             let answer = match ready {
-                Ok(ready) => self.hand_over(line, &row, ready).await,
+                Ok(ready) => self.hand_over(line, &next.row, ready).await,
                 Err(refused) => refused,
             };
-            let (ended, learnt) = self.judge(&row, answer);
+            next.made += 1;
+            let temporary = wire && matches!(answer, Answer::Temporary { .. });
+            if temporary && next.made < self.order.rules.tries {
+                self.put_back(&mut next).await?;
+                waiting.push_back(next);
+                continue;
+            }
+            let (ended, learnt) = self.judge(&next, answer);
             // what was refused here says nothing about the sender
             let learnt = if wire { learnt } else { policy::Sender::Unchanged };
             let reason = last.insert(ended).answer.reason().to_owned();
@@ -171,6 +191,14 @@ impl<'a> Sending<'a> {
             }
         }
         Ok(false)
+    }
+
+    /// Leaves a row that was refused for now until its next try in this attempt; the others go on.
+    async fn put_back(&self, tried: &mut Try) -> Result<(), Stop> {
+        let (id, token) = (tried.row.delivery_id, self.run.token());
+        self.run.step(async |tx| outbox::mark_off_wire(tx, id, token).await).await?;
+        tried.not_before = Some(Instant::now() + policy::try_again_after(tried.made));
+        Ok(())
     }
 
     /// Records the row before this one, and marks this one right before its request leaves.
@@ -216,13 +244,13 @@ impl<'a> Sending<'a> {
         Ok(rests)
     }
 
-    fn judge(&self, row: &Row, answer: Answer) -> (Ended, policy::Sender) {
-        let at = self.run.at();
+    fn judge(&self, tried: &Try, answer: Answer) -> (Ended, policy::Sender) {
+        let (at, row) = (self.run.at(), &tried.row);
         let channel = Channel::of(&row.channel).unwrap_or(Channel::Webhook);
         let before = row.before(channel);
         let (after, learnt) = judge(before, &answer, self.order.rules, self.order.which.slot, at);
         let suppress = channel == Channel::Email && suppresses(&answer);
-        (Ended { id: row.delivery_id, answer, after, suppress, at }, learnt)
+        (Ended { id: row.delivery_id, tries: tried.made, answer, after, suppress, at }, learnt)
     }
 
     /// Everything about a row that can be wrong without anybody having been called.

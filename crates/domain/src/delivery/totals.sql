@@ -12,6 +12,7 @@ SELECT (SELECT count(*) FROM app.delivery_attempts a JOIN app.deliveries d USING
            AND d.state = 'retry_wait') AS put_off,
        (SELECT count(*) FROM app.deliveries
          WHERE tenant_id = yakin.current_tenant() AND channel = ANY ($2) AND state = ANY ($3) AND due_at <= $4
-           AND priority = ANY ($5)) AS left_due
+           AND priority = ANY ($5)
+           AND ($6::bigint IS NULL OR source = 'notification' AND source_id = $6)) AS left_due
   FROM app.deliveries
  WHERE tenant_id = yakin.current_tenant() AND ended_run = $1 AND channel = ANY ($2)

@@ -12,6 +12,8 @@ use crate::spec::Queue;
 const PLAN_REST: (Duration, Duration) = (Duration::from_millis(5), Duration::from_secs(1));
 /// A loop without work looks for jobs so often: where arrivals are heard of, and where they are not.
 const CLAIM_REST: (Duration, Duration) = (Duration::from_secs(5), Duration::from_secs(1));
+/// Runs are started for arrivals no more often: what arrives meanwhile goes into one.
+const ARRIVALS_REST_MS: i64 = 1000;
 /// In virtual time, where a night passes in seconds.
 const VIRTUAL_REST: Duration = Duration::from_millis(20);
 
@@ -34,14 +36,24 @@ impl Engine {
         (self.since(&self.plan_looped_ms), self.since(&self.claim_looped_ms))
     }
 
-    /// How long the planner rests: until the next scheduled job is due, at most a poll.
+    /// How long the planner rests: until the next scheduled job or arrival is due, at most a poll.
     pub(crate) fn plan_rest(&self) -> Duration {
         let poll = if self.clock.is_set() { VIRTUAL_REST } else { PLAN_REST.1 };
-        let next = Timestamp::from_microsecond(self.next_job.load(Ordering::Relaxed));
+        let next = Timestamp::from_microsecond(self.next_due.load(Ordering::Relaxed));
         let Ok(next) = next else { return poll };
         let until = Duration::try_from(next.duration_since(self.clock.now())).unwrap_or_default();
         // what is due and still there is locked at this instant
         until.clamp(PLAN_REST.0, poll)
+    }
+
+    /// Whether it is time to start runs for what has arrived, and if so, notes that they are.
+    pub(crate) fn may_start_arrived(&self) -> bool {
+        let (now, last) = (self.uptime_ms(), self.arrived_ms.load(Ordering::Relaxed));
+        let may = self.clock.is_set() || now - last >= ARRIVALS_REST_MS;
+        if may {
+            self.arrived_ms.store(now, Ordering::Relaxed);
+        }
+        may
     }
 
     /// How often a loop without work looks for jobs without being told.

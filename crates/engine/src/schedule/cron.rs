@@ -15,15 +15,18 @@ pub enum Plan {
     Cron(Box<Cron>, TimeZone),
     /// Multiples of so many seconds since the epoch; never pauses.
     Every(i64),
-    /// Nothing by itself.
+    /// Nothing by itself: a person or an arrival starts it.
     Never,
 }
 
+/// How the schedule of a batch begins that waits for what arrives; the topic follows.
+const ARRIVALS: &str = "arrivals of ";
+
 impl Plan {
-    /// Reads `30 1 * * *`, `TZ=America/New_York 30 2 * * *`, `every 300s`, `manual` or `dynamic`.
+    /// Reads `30 1 * * *`, `TZ=America/New_York 30 2 * * *`, `every 300s`, `arrivals of deliveries` or `manual`.
     pub fn parse(text: &str) -> Result<Plan, String> {
         let text = text.trim();
-        if matches!(text, "manual" | "dynamic") {
+        if text == "manual" || text.starts_with(ARRIVALS) {
             return Ok(Plan::Never);
         }
         let expected = "expected five cron fields such as '30 1 * * *', 'every 300s' or 'manual'";
@@ -77,7 +80,7 @@ pub fn text(schedule: Schedule) -> String {
     match schedule {
         Schedule::Cron(fields) => fields.to_owned(),
         Schedule::Interval(seconds) => format!("every {seconds}s"),
-        Schedule::Dynamic => "dynamic".to_owned(),
+        Schedule::Arrivals(topic) => format!("{ARRIVALS}{topic}"),
         Schedule::Manual => "manual".to_owned(),
     }
 }

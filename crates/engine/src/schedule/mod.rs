@@ -1,5 +1,6 @@
-//! Firings: written ahead by the planner, started once by the starter.
+//! Firings: written ahead by the planner, started once by the starter, or written and started for what arrives.
 
+pub mod arrivals;
 pub mod cron;
 pub mod planner;
 pub mod starter;

@@ -74,8 +74,11 @@ pub struct ToDo {
     /// Batches that are not planned far enough ahead.
     pub to_plan: Vec<String>,
     pub firings: bool,
+    pub arrivals: bool,
     pub runs: bool,
     pub next_job: Option<jiff_sqlx::Timestamp>,
+    /// The next that is not due yet.
+    pub next_arrival: Option<jiff_sqlx::Timestamp>,
 }
 
 /// Looks for everything that a planner's step does, with one statement.

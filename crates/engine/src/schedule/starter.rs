@@ -40,6 +40,15 @@ pub struct Started {
     pub contended: bool,
 }
 
+impl Started {
+    /// Adds what became of others.
+    pub(crate) fn add(&mut self, others: Started) {
+        self.runs += others.runs;
+        self.ended.extend(others.ended);
+        self.contended |= others.contended;
+    }
+}
+
 /// Starts what is due. A firing that cannot be started now is logged and tried again; the others go on.
 pub async fn start_due(
     pool: &PgPool,

@@ -5,5 +5,8 @@ WITH withdrawn AS (
       FROM yakin.batches b
      WHERE b.id = $1 AND f.batch_id = b.id AND f.state IN ('planned', 'held')
        AND (f.planned_at > $2 OR NOT b.enabled)
+), nobodys AS (
+    DELETE FROM yakin.arrivals a
+     WHERE NOT EXISTS (SELECT FROM yakin.batches b WHERE b.enabled AND b.schedule = 'arrivals of ' || a.topic)
 )
 UPDATE yakin.batches SET planned_until = $2 WHERE id = $1

@@ -2,6 +2,7 @@
 #![allow(clippy::unwrap_used, clippy::panic)] // helpers of tests may fail the test
 
 mod alerts;
+mod arrivals;
 mod audit;
 mod cancel;
 mod catch_up;

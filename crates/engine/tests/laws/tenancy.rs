@@ -20,7 +20,7 @@ const UNWALLED: &str = "
                THEN 'no policy for the platform'
                WHEN EXISTS (SELECT FROM pg_policies p WHERE (p.schemaname, p.tablename) = (n.nspname, c.relname)
                                AND NOT p.roles <@ '{yakin_tenant,yakin_platform,yakin_engine}'
-                               AND NOT (p.policyname = 'holds' AND p.cmd = 'SELECT' AND p.tablename = 'jobs'
+                               AND NOT ((p.policyname, p.cmd, p.tablename) IN (('holds', 'SELECT', 'jobs'), ('announces', 'INSERT', 'arrivals'))
                                         AND p.roles = ARRAY[pg_get_userbyid(c.relowner)]))
                THEN 'a policy for somebody else' END), ', ' ORDER BY c.relname), 'none')
       FROM pg_class c JOIN pg_namespace n ON n.oid = c.relnamespace
@@ -34,8 +34,8 @@ const UNWALLED: &str = "
                         OR p.roles = '{yakin_platform}')) <> 2
                OR EXISTS (SELECT FROM pg_policies p WHERE (p.schemaname, p.tablename) = (n.nspname, c.relname)
                              AND NOT p.roles <@ '{yakin_tenant,yakin_platform,yakin_engine}'
-                             -- the owner, for yakin.attempt_holds
-                             AND NOT (p.policyname = 'holds' AND p.cmd = 'SELECT' AND p.tablename = 'jobs'
+                             -- the owner, for yakin.attempt_holds and yakin.announce_deliveries
+                             AND NOT ((p.policyname, p.cmd, p.tablename) IN (('holds', 'SELECT', 'jobs'), ('announces', 'INSERT', 'arrivals'))
                                       AND p.roles = ARRAY[pg_get_userbyid(c.relowner)]))))";
 
 /// Tables with a tenant that a role may read.
