@@ -18,7 +18,7 @@ CALL yakin.wall('yakin.arrivals', NULL, NULL, 'SELECT, DELETE');
 CREATE VIEW yakin.arrivals_to_start WITH (security_invoker = true) AS
 SELECT b.id AS batch_id, a.arrival_id, a.tenant_id, a.due_at
   FROM yakin.arrivals a
-  JOIN yakin.batches b ON b.schedule = 'arrivals of ' || a.topic
+  JOIN yakin.batches b ON b.schedule = 'on ' || a.topic
  WHERE b.enabled AND NOT (SELECT stopped FROM yakin.control)
    AND NOT EXISTS (
        SELECT FROM yakin.runs r LEFT JOIN yakin.run_tenants t ON (t.run_id, t.tenant_id) = (r.id, a.tenant_id)
@@ -36,7 +36,7 @@ BEGIN
     INSERT INTO yakin.arrivals (topic, tenant_id, due_at)
     SELECT DISTINCT 'deliveries', tenant_id, due_at FROM added
      WHERE state = 'pending' AND channel IN ('email', 'sms')
-       AND EXISTS (SELECT FROM yakin.batches WHERE schedule = 'arrivals of deliveries' AND enabled);
+       AND EXISTS (SELECT FROM yakin.batches WHERE schedule = 'on deliveries' AND enabled);
     IF FOUND THEN
         PERFORM pg_notify('yakin_arrivals', 'deliveries');
     END IF;

@@ -111,3 +111,57 @@ async fn a_route_that_hangs_holds_up_no_other() {
     comes_to(&site, waits, 1).await;
     assert_eq!(node.terminate(30).await.code(), Some(0));
 }
+
+#[tokio::test(flavor = "multi_thread")]
+async fn the_morning_is_reported_once_with_what_waits_and_the_commands() {
+    let site = Site::new().await;
+    let relay = relay_of(&site, &ROUTE.replace("high", "critical")).await;
+    site.sql(
+        "INSERT INTO app.tenants (tenant_id, code, name, created_on) VALUES (7, 'acme', '株式会社アクメ', '2020-01-01');
+         INSERT INTO yakin.batches (id, slug, title, spec, schedule) VALUES ('X-1', 'x', '夜の試験', '{}', 'manual');
+         INSERT INTO yakin.runs (batch_id, trigger, requested_by, state, outcome, run_at, ended_at)
+         SELECT 'X-1', 'operator', 'test', 'ended', 'partial', t, t FROM (VALUES (timestamptz '2026-11-01T02:00:00+09:00')) AS v (t);
+         INSERT INTO yakin.run_tenants (run_id, tenant_id, state, reason, ended_at)
+         SELECT id, 7, 'blocked', 'held: 12 of 20 would change', run_at FROM yakin.runs;
+         INSERT INTO yakin.firings (batch_id, planned_at, due_at, state, outcome, reason, run_id, ended_at)
+         SELECT 'X-1', run_at, run_at, 'ended', 'partial', '1 of 2 tenants blocked', id, run_at FROM yakin.runs",
+    )
+    .await;
+    die(&site, 1, "BATCH-301", "quiet").await;
+    let morning = "alert_messages WHERE what = 'morning'";
+    let (mut one, mut two) = tokio::join!(site.serve(), site.serve());
+    // the night is skipped: it is not time yet, and then it is
+    let at = async |at: &str| {
+        site.sql(&format!("UPDATE yakin.control SET virtual_now = '{at}', virtual_until = '{at}'"))
+            .await;
+        until("what was due has ended", 60, async || {
+            site.one::<bool>("SELECT NOT EXISTS (SELECT FROM yakin.runs WHERE state <> 'ended')")
+                .await
+        })
+        .await;
+    };
+    at("2026-11-01T08:29:00+09:00").await;
+    comes_to(&site, morning, 0).await;
+    at("2026-11-01T08:30:00+09:00").await;
+    comes_to(&site, &format!("{morning} AND state = 'sent'"), 1).await;
+    for node in [&mut one, &mut two] {
+        assert_eq!(node.terminate(20).await.code(), Some(0));
+    }
+    comes_to(&site, morning, 1).await;
+    let told: Vec<_> =
+        relay.mails().into_iter().filter(|m| header(m, "Subject").contains("2026-11-01")).collect();
+    assert_eq!(told.len(), 1);
+    assert!(header(&told[0], "Subject").contains("waiting for a person"), "{:?}", told[0]);
+    let text: String =
+        site.one("SELECT message FROM yakin.alert_messages WHERE what = 'morning'").await;
+    for line in [
+        "From 2026-10-31 08:30 until 2026-11-01 08:30",
+        "X-1  夜の試験: 1 partial",
+        "X-1 run 1: acme blocked: held: 12 of 20 would change",
+        "yakin unblock 1 --tenant acme --reason '…'",
+        "BATCH-301 data: it fell ill",
+        "yakin dead show 1; after mending: yakin dead requeue 1",
+    ] {
+        assert!(text.contains(line), "{line}: {text}");
+    }
+}

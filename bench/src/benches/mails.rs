@@ -1,4 +1,4 @@
-//! Mails to a relay on this machine that takes all: BATCH-406 from its outbox, each mail marked and
+//! Mails to a relay on this machine that takes all: REALTIME_002 from its outbox, each mail marked and
 //! recorded; the adapter alone; nodemailer, pooled, which records nothing.
 
 use std::sync::Arc;
@@ -19,6 +19,9 @@ use crate::world::World;
 /// Connections at once, nodemailer's usual number.
 const CONNECTIONS: usize = 5;
 
+/// What one node should send in a second.
+const A_SECOND: f64 = 2_000.0;
+
 /// Measures.
 pub async fn run(world: &World) -> anyhow::Result<Report> {
     let mails = world.size(10_000, 200);
@@ -26,13 +29,14 @@ pub async fn run(world: &World) -> anyhow::Result<Report> {
     let peer = nodemailer(world, mails).await?;
     let mut row = batch(world, mails).await?.beside(peer.as_ref());
     if let Some(times) = row.ratios.first().map(|r| r.1) {
-        row = row.aim("≥ 1.5 × nodemailer", times >= 1.5);
+        let met = times >= 1.5 && row.value >= A_SECOND;
+        row = row.aim("≥ 1.5 × nodemailer, ≥ 2,000 a second", met);
     }
     report.add(row);
     report.add(adapter(world, mails).await?.beside(peer.as_ref()));
     report.rows.extend(peer);
     report.note(format!(
-        "{mails} mails without attachments; CPU with the sink's. BATCH-406 commits before and after each mail, so that \
+        "{mails} mails without attachments; CPU with the sink's. REALTIME_002 commits before and after each mail, so that \
          a crash leaves at most one of an attempt uncertain; 100 tenants, 8 attempts at once"
     ));
     Ok(report)
@@ -116,7 +120,6 @@ async fn batch(world: &World, mails: usize) -> anyhow::Result<Row> {
     let (sink, port) = start_sink(world).await?;
     let database = world.server.migrated("bench_mails").await?;
     let now = Clock::real().now();
-    // a run sends what was due at its own minute
     let due = now.saturating_sub(jiff::SignedDuration::from_hours(1))?;
     database
         .sql(format!(
@@ -132,8 +135,8 @@ async fn batch(world: &World, mails: usize) -> anyhow::Result<Row> {
         .await?;
     database.quiet().await?;
     let product = Product::new(world, &database, Some(port))?;
-    let ran = product.run(&database, "BATCH-406", &[]).await?;
-    let row = Row::new("Yakin, BATCH-406", mails as f64 / ran.seconds, "mails/s");
+    let ran = product.run(&database, "REALTIME_002", &[]).await?;
+    let row = Row::new("Yakin, REALTIME_002", mails as f64 / ran.seconds, "mails/s");
     product.close()?;
     world.server.drop(database).await?;
     end_sink(sink, mails).await?;

@@ -11,6 +11,7 @@ mod pickup;
 mod queue_rate;
 mod redis;
 mod snapshot;
+mod status;
 mod usage;
 
 use futures::future::LocalBoxFuture;
@@ -66,6 +67,11 @@ pub const ALL: &[Bench] = &[
         name: "usage",
         what: "BATCH-204, 301, 302 over 1,000 tenants and 10 million rows of a day",
         run: |world| Box::pin(usage::run(world)),
+    },
+    Bench {
+        name: "status",
+        what: "DAILY_001 over 200,000 engineers",
+        run: |world| Box::pin(status::run(world)),
     },
     Bench {
         name: "documents",

@@ -154,12 +154,16 @@ async fn mailed(mailer: &Mailer, mail: &Mail) -> Answer {
 
 fn title(message: &Message) -> String {
     let Message { severity, what, subject, .. } = message;
-    let title = format!("[Yakin] {severity} {what}: {subject}");
+    let title = match what.as_str() {
+        "morning" => format!("[Yakin] {subject}"),
+        _ => format!("[Yakin] {severity} {what}: {subject}"),
+    };
     title.chars().map(|c| if c.is_control() { ' ' } else { c }).take(180).collect()
 }
 
 fn text(message: &Message) -> String {
     let next = match message.what.as_str() {
+        "morning" => return message.message.clone(),
         "resolved" => "Nothing is left to do.".to_owned(),
         _ => "Look at it: yakin alerts · yakin dead list · yakin timetable".to_owned(),
     };

@@ -189,6 +189,8 @@ pub enum Command {
         #[arg(long)]
         all: bool,
     },
+    /// What ran in the last 24 hours, what did not, and what waits for a person: the morning's report, now.
+    Morning,
     /// Lists who did what, when and why.
     Audit {
         #[arg(long, default_value_t = 50)]

@@ -94,14 +94,22 @@ impl Default for Render {
 }
 
 /// The people who run Yakin.
-#[derive(Clone, Debug, Default, Deserialize)]
+#[derive(Clone, Debug, Deserialize)]
 #[serde(deny_unknown_fields, default)]
 pub struct Operations {
     /// Where digests of undelivered messages go.
     pub email: Option<String>,
+    /// When the morning's report is written, in Tokyo time (`08:30`); `off` for none.
+    pub morning: String,
 }
 
-/// A way on which alerts reach people.
+impl Default for Operations {
+    fn default() -> Operations {
+        Operations { email: None, morning: "08:30".to_owned() }
+    }
+}
+
+/// A way on which alerts, and the morning's report, reach people.
 #[derive(Clone, Debug, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct AlertRoute {
@@ -114,6 +122,8 @@ pub struct AlertRoute {
     /// An address, a channel's id; webhooks need none.
     #[serde(default)]
     pub to: String,
+    /// Whether the morning's report goes there; by default where it is mail.
+    pub morning: Option<bool>,
     /// JSON with the channel's credentials, for all but email, which goes by the first `[[mail]]` relay.
     pub credentials_file: Option<PathBuf>,
 }

@@ -5,6 +5,7 @@ mod arguments;
 mod commands;
 mod config;
 mod logging;
+mod morning;
 mod output;
 mod outside;
 mod place;

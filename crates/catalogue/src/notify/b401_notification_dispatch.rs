@@ -4,8 +4,9 @@
 use jiff::{SignedDuration, Timestamp};
 use serde::Deserialize;
 use serde_json::json;
+use yakin_domain::delivery::book::{self, Book};
 use yakin_domain::delivery::deliver::{Delivered, Order, deliver, slot};
-use yakin_domain::delivery::notices::{self, Book, Notice};
+use yakin_domain::delivery::notices::{self, Notice};
 use yakin_domain::delivery::outbox::Selection;
 use yakin_domain::delivery::policy::Rules;
 use yakin_domain::delivery::{Channel, NewDelivery, Outside, Templates, Urgency, insert};
@@ -69,7 +70,7 @@ impl Batch for NotificationDispatch {
 
     async fn tenant(run: &TenantRun, p: &Params) -> Outcome {
         let outside = Outside::of(run)?;
-        let book = run.read(async |tx| notices::book(tx).await).await?;
+        let book = run.read(async |tx| book::read(tx).await).await?;
         if run.dry_run() {
             return dry_run(run, p, &book, &outside.templates).await;
         }

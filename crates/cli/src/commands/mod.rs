@@ -22,6 +22,7 @@ mod runs;
 mod sample;
 mod serve;
 pub mod stores;
+pub mod waiting;
 mod watch;
 
 use crate::arguments::{Arguments, Command};
@@ -60,6 +61,7 @@ pub async fn dispatch(arguments: Arguments) -> anyhow::Result<End> {
         }
         Command::Dead { act } => dead::dead(&place, act).await,
         Command::Alerts { all } => watch::alerts(&place, all).await,
+        Command::Morning => watch::morning(&place).await,
         Command::Audit { limit } => watch::audit(&place, limit).await,
         other => act::act(&place, other).await,
     }

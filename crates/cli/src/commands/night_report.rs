@@ -7,6 +7,7 @@ use yakin_domain::sample::SampleReport;
 use yakin_engine::look::{self, AlertRow, FiringRow};
 use yakin_engine::tx::{Role, Tx};
 
+use super::waiting::{Held, Waiting, held_invoices, waiting};
 use super::watch::print_timetable;
 use crate::output::{grouped, line, paint, table};
 
@@ -46,23 +47,6 @@ struct InvoiceSum {
     total: rust_decimal::Decimal,
 }
 
-#[derive(Serialize, sqlx::FromRow)]
-struct Held {
-    number: String,
-    total: rust_decimal::Decimal,
-    held_reason: Option<String>,
-}
-
-#[derive(Serialize, sqlx::FromRow)]
-struct Waiting {
-    run_id: i64,
-    batch_id: String,
-    tenant: i64,
-    code: Option<String>,
-    state: String,
-    reason: Option<String>,
-}
-
 /// Gathers the night between two instants of schedule time.
 pub async fn summary(
     pool: &PgPool,
@@ -75,14 +59,6 @@ pub async fn summary(
         .bind(begin.to_sqlx())
         .fetch_all(pool)
         .await?;
-    let mut waiting: Vec<Waiting> = sqlx::query_as(include_str!("night_waiting.sql"))
-        .bind(begin.to_sqlx())
-        .fetch_all(pool)
-        .await?;
-    let tenants = yakin_engine::tenant::all(pool).await?;
-    for row in &mut waiting {
-        row.code = tenants.iter().find(|t| t.id == row.tenant).map(|t| t.code.clone());
-    }
     let mut tx = Tx::begin(pool, Role::Platform, "", true).await?;
     let (runs, issuers): (Vec<i64>, Vec<String>) =
         billing_runs(pool, begin).await?.into_iter().unzip();
@@ -94,12 +70,6 @@ pub async fn summary(
     )
     .bind(runs)
     .bind(issuers)
-    .fetch_all(&mut tx)
-    .await?;
-    let held = sqlx::query_as(
-        "SELECT number, total, held_reason FROM app.invoices
-          WHERE held_at IS NOT NULL AND released_by IS NULL AND state = 'issued' ORDER BY number LIMIT 100",
-    )
     .fetch_all(&mut tx)
     .await?;
     tx.commit().await?;
@@ -124,8 +94,8 @@ pub async fn summary(
         timetable,
         batches,
         invoices,
-        held,
-        waiting,
+        held: held_invoices(pool).await?,
+        waiting: waiting(pool, begin).await?,
         alerts: look::alerts(pool, false).await?,
         purposes,
     })
@@ -190,27 +160,12 @@ fn people(night: &Summary) {
         line(format!("(on purpose: {purpose})"));
     }
     for held in &night.held {
-        line(format!(
-            "held invoice {} of {}: {}",
-            held.number,
-            grouped(held.total),
-            held.held_reason.as_deref().unwrap_or("")
-        ));
-        line(format!(
-            "    yakin approve {} --reason '…'     or     yakin reject {} --reason '…'",
-            held.number, held.number
-        ));
+        line(held.line());
+        line(format!("    {}", held.hint()));
     }
     for row in &night.waiting {
-        let who = row.code.clone().unwrap_or_else(|| row.tenant.to_string());
-        line(format!(
-            "{} run {}: {who} {}: {}",
-            row.batch_id,
-            row.run_id,
-            row.state,
-            row.reason.as_deref().unwrap_or("")
-        ));
-        line(format!("    after mending: yakin rerun {} --failed", row.run_id));
+        line(row.line());
+        line(format!("    {}", row.hint()));
     }
     for alert in &night.alerts {
         line(format!("alert {} {}: {}", alert.severity, alert.rule, alert.message));

@@ -15,6 +15,7 @@ use super::stores;
 use crate::alerting::Teller;
 use crate::arguments::Serve;
 use crate::config::Config;
+use crate::morning::Mornings;
 use crate::output::{End, UsageError};
 use crate::outside;
 use crate::place::{Place, hostname, registry};
@@ -53,7 +54,7 @@ pub async fn serve(place: &Place, serve: &Serve) -> anyhow::Result<End> {
     };
     // before the node has a row: what is wrong here is mended by a person, not by another start
     let (renderer, outside) = (outside::renderer(&place.config)?, outside::outside(place)?);
-    let backups = stores::backups(place)?;
+    let (backups, mornings) = (stores::backups(place)?, Mornings::new(&place.config)?);
     if let Some(storage) = &outside.storage {
         stores::accept(storage, &pool).await?;
     }
@@ -78,8 +79,13 @@ pub async fn serve(place: &Place, serve: &Serve) -> anyhow::Result<End> {
     let (engine, stop) = (Arc::new(engine), stop_signal()?);
     let telling = Teller::new(&place.config)?.tell(engine.clone(), stop.clone());
     let telling = tokio::spawn(telling);
+    let mornings = mornings.filter(|_| has("plan"));
+    let mornings = mornings.map(|m| tokio::spawn(m.watch(engine.clone(), stop.clone())));
     run_node(engine, options, place.listen_url(), address, stop).await?;
     telling.await?;
+    if let Some(mornings) = mornings {
+        mornings.await?;
+    }
     Ok(End::Done)
 }
 

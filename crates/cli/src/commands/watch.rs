@@ -7,6 +7,7 @@ use yakin_engine::look::{self, FiringRow};
 use yakin_engine::schedule::planner;
 
 use super::night::day;
+use crate::morning::Morning;
 use crate::output::{End, duration, json, line, outcome, table};
 use crate::place::{Place, registry};
 
@@ -31,7 +32,22 @@ pub async fn timetable(place: &Place, date: Option<&str>) -> anyhow::Result<End>
     Ok(End::Done)
 }
 
-/// A batch that fires more often than this in what is shown is told in one line; what did not go well stays a row.
+/// The morning's report, of the 24 hours until now.
+pub async fn morning(place: &Place) -> anyhow::Result<End> {
+    let pool = place.pool().await?;
+    let now = place.clock(&pool).await?.now();
+    let morning = Morning::gather(&pool, now).await?;
+    if place.json {
+        json(&morning)?;
+    } else {
+        line(morning.subject());
+        line(morning.text());
+    }
+    Ok(End::Done)
+}
+
+/// A batch that fires more often than this in what is shown, or for what arrives, is told in one line; what did not go
+/// well stays a row.
 const OFTEN: usize = 60;
 
 /// Prints firings as a table.
@@ -40,7 +56,7 @@ pub fn print_timetable(firings: &[FiringRow]) {
     for firing in firings {
         often.entry(&firing.batch_id).or_default().push(firing);
     }
-    often.retain(|_, firings| firings.len() > OFTEN);
+    often.retain(|_, firings| firings.len() > OFTEN || firings.iter().any(|f| f.at_once));
     let quiet = |f: &&FiringRow| {
         let well = matches!(f.outcome.as_deref(), None | Some("succeeded" | "missed"));
         well && f.state != "held" && often.contains_key(f.batch_id.as_str())

@@ -2,6 +2,7 @@
 //! `expand` writes rows, `deliver` sends them; BATCH-302, 401, 402, 406 and REALTIME_002 call both.
 
 pub mod ask;
+pub mod book;
 pub mod content;
 pub mod deliver;
 pub mod digest;

@@ -46,10 +46,11 @@ impl Engine {
         until.clamp(PLAN_REST.0, poll)
     }
 
-    /// Whether it is time to start runs for what has arrived, and if so, notes that they are.
+    /// Whether it is time to start runs for what has arrived, and if so, notes that they are. Only where arrivals are
+    /// heard of is there a pace to keep.
     pub(crate) fn may_start_arrived(&self) -> bool {
         let (now, last) = (self.uptime_ms(), self.arrived_ms.load(Ordering::Relaxed));
-        let may = self.clock.is_set() || now - last >= ARRIVALS_REST_MS;
+        let may = !self.listening.load(Ordering::Relaxed) || now - last >= ARRIVALS_REST_MS;
         if may {
             self.arrived_ms.store(now, Ordering::Relaxed);
         }

@@ -50,6 +50,8 @@ pub struct FiringRow {
     pub ended_at: Option<jiff_sqlx::Timestamp>,
     pub waiting_for: Option<String>,
     pub seconds: Option<f64>,
+    /// Its batch starts at once for what arrives.
+    pub at_once: bool,
 }
 
 /// The firings of a Tokyo day, or of any range of instants.
@@ -168,6 +170,51 @@ pub async fn run_tenants(pool: &PgPool, run: i64) -> Result<Vec<RunTenantRow>, E
     .fetch_all(pool)
     .await
     .doing("reading a run's tenants")
+}
+
+/// A tenant's piece that waits for a person: blocked, or failed, and done by no later run.
+#[derive(Debug, Serialize, FromRow)]
+pub struct WaitingRow {
+    pub run_id: i64,
+    pub batch_id: String,
+    pub title: String,
+    pub tenant_id: i64,
+    pub state: String,
+    pub reason: Option<String>,
+    #[serde(serialize_with = "date_option")]
+    pub period_start: Option<jiff_sqlx::Date>,
+}
+
+/// What of the runs since an instant waits for a person.
+pub async fn waiting(pool: &PgPool, since: Timestamp) -> Result<Vec<WaitingRow>, EngineError> {
+    sqlx::query_as(include_str!("waiting.sql"))
+        .bind(since.to_sqlx())
+        .fetch_all(pool)
+        .await
+        .doing("reading what waits")
+}
+
+/// How many firings of a batch came to an outcome, or stand in a state.
+#[derive(Debug, Serialize, FromRow)]
+pub struct OutcomeRow {
+    pub batch_id: String,
+    pub title: String,
+    pub outcome: String,
+    pub firings: i64,
+}
+
+/// What became of the firings due from one instant until another.
+pub async fn outcomes(
+    pool: &PgPool,
+    from: Timestamp,
+    until: Timestamp,
+) -> Result<Vec<OutcomeRow>, EngineError> {
+    sqlx::query_as(include_str!("outcomes.sql"))
+        .bind(from.to_sqlx())
+        .bind(until.to_sqlx())
+        .fetch_all(pool)
+        .await
+        .doing("counting outcomes")
 }
 
 /// A line of a run's log.

@@ -3,6 +3,7 @@
 
 use std::time::Duration;
 
+use jiff::civil::Date;
 use jiff::{SignedDuration, Timestamp};
 use jiff_sqlx::ToSqlx;
 use serde_json::json;
@@ -31,8 +32,9 @@ impl Route {
 pub struct Message {
     #[sqlx(rename = "message_id")]
     pub id: i64,
-    pub alert_id: i64,
-    /// opened, reminded or resolved.
+    /// None for the morning's report.
+    pub alert_id: Option<i64>,
+    /// opened, reminded, resolved or morning.
     pub what: String,
     pub route: String,
     pub severity: String,
@@ -76,6 +78,42 @@ pub(super) async fn insert(
     .execute(tx.inner()?)
     .await
     .map(|_| ())
+}
+
+/// A day's report of the morning for these routes, each once; returns for how many it is new.
+pub async fn insert_morning(
+    pool: &PgPool,
+    routes: &[String],
+    day: Date,
+    (subject, message): (&str, &str),
+    now: Timestamp,
+) -> Result<u64, sqlx::Error> {
+    let inserted = sqlx::query(
+        "INSERT INTO yakin.alert_messages (what, morning, route, severity, subject, message, created_at, due_at)
+         SELECT 'morning', $2, route, 'info', $3, $4, $5, $5 FROM unnest($1::text[]) AS route
+         ON CONFLICT (morning, route) WHERE morning IS NOT NULL DO NOTHING",
+    )
+    .bind(routes)
+    .bind(day.to_sqlx())
+    .bind(subject)
+    .bind(message)
+    .bind(now.to_sqlx())
+    .execute(pool)
+    .await?;
+    Ok(inserted.rows_affected())
+}
+
+/// Whether each of these routes has its report of that morning.
+pub async fn has_morning(pool: &PgPool, routes: &[String], day: Date) -> Result<bool, sqlx::Error> {
+    sqlx::query_scalar(
+        "SELECT NOT EXISTS (SELECT FROM unnest($1::text[]) AS wanted (route)
+                             WHERE NOT EXISTS (SELECT FROM yakin.alert_messages m
+                                                WHERE (m.morning, m.route) = ($2, wanted.route)))",
+    )
+    .bind(routes)
+    .bind(day.to_sqlx())
+    .fetch_one(pool)
+    .await
 }
 
 /// Takes the next message of a route that is due; for two minutes of real time no other node takes it.

@@ -20,10 +20,10 @@ pub enum Plan {
 }
 
 /// How the schedule of a batch begins that waits for what arrives; the topic follows.
-const ARRIVALS: &str = "arrivals of ";
+const ARRIVALS: &str = "on ";
 
 impl Plan {
-    /// Reads `30 1 * * *`, `TZ=America/New_York 30 2 * * *`, `every 300s`, `arrivals of deliveries` or `manual`.
+    /// Reads `30 1 * * *`, `TZ=America/New_York 30 2 * * *`, `every 300s`, `on deliveries` or `manual`.
     pub fn parse(text: &str) -> Result<Plan, String> {
         let text = text.trim();
         if text == "manual" || text.starts_with(ARRIVALS) {

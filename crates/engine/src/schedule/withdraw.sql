@@ -7,6 +7,6 @@ WITH withdrawn AS (
        AND (f.planned_at > $2 OR NOT b.enabled)
 ), nobodys AS (
     DELETE FROM yakin.arrivals a
-     WHERE NOT EXISTS (SELECT FROM yakin.batches b WHERE b.enabled AND b.schedule = 'arrivals of ' || a.topic)
+     WHERE NOT EXISTS (SELECT FROM yakin.batches b WHERE b.enabled AND b.schedule = 'on ' || a.topic)
 )
 UPDATE yakin.batches SET planned_until = $2 WHERE id = $1

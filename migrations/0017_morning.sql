@@ -1,0 +1,12 @@
+-- The morning's report goes to those who run Yakin on the ways of alerts: once a day and way.
+SET LOCAL lock_timeout = '10s';
+ALTER TABLE yakin.alert_messages
+    ALTER COLUMN alert_id DROP NOT NULL,
+    ADD COLUMN morning date,
+    DROP CONSTRAINT alert_messages_what_check,
+    ADD CONSTRAINT alert_messages_what_check CHECK (what IN ('opened', 'reminded', 'resolved', 'morning')),
+    ADD CONSTRAINT alert_messages_of_check
+        CHECK ((what = 'morning') = (morning IS NOT NULL) AND (what = 'morning') = (alert_id IS NULL));
+COMMENT ON TABLE yakin.alert_messages IS 'アラートと朝の報告の通知 (経路ごと、届くまで)';
+COMMENT ON COLUMN yakin.alert_messages.morning IS 'どの日の朝の報告か';
+CREATE UNIQUE INDEX alert_messages_morning ON yakin.alert_messages (morning, route) WHERE morning IS NOT NULL;
