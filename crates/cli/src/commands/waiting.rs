@@ -39,7 +39,7 @@ impl Waiting {
 
 /// What of the runs since an instant waits.
 pub async fn waiting(pool: &PgPool, since: Timestamp) -> anyhow::Result<Vec<Waiting>> {
-    let rows = look::waiting(pool, since).await?;
+    let rows = look::pieces_waiting(pool, since).await?;
     let tenants = yakin_engine::tenant::all(pool).await?;
     let code =
         |row: &WaitingRow| tenants.iter().find(|t| t.id == row.tenant_id).map(|t| t.code.clone());
