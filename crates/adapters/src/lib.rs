@@ -3,11 +3,13 @@
 
 pub mod answer;
 pub mod archive;
+pub mod cache;
 pub mod chat;
 pub mod keys;
 pub mod line_works;
 pub mod log_files;
 pub mod mail;
+pub mod open_files;
 pub mod outgoing;
 pub mod postgres_tools;
 pub mod private_postgres;
@@ -16,9 +18,11 @@ pub mod slack;
 pub mod sms;
 pub mod storage;
 pub mod teams;
+pub mod temp_files;
 pub mod webhook;
 
 pub use answer::Answer;
+pub use cache::{Cache, CacheSettings};
 pub use chat::ChatMessage;
 pub use keys::{Keys, KeysError};
 pub use log_files::{LogFileSettings, LogFiles, LogFilesError};

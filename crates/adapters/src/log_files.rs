@@ -1,6 +1,7 @@
 //! Log lines in files: one file a node at a time, cut by size and at Tokyo midnight. A disk that is
 //! full costs no line and stops nobody: lines go aside until there is room.
 
+pub mod aging;
 mod keeper;
 mod name;
 

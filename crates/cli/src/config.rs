@@ -5,7 +5,7 @@ use std::path::{Path, PathBuf};
 use figment::Figment;
 use figment::providers::{Format, Toml};
 use serde::Deserialize;
-use yakin_adapters::{LogFileSettings, StorageSettings};
+use yakin_adapters::{CacheSettings, LogFileSettings, StorageSettings};
 
 /// A configuration that cannot be used: file, key, and what was expected.
 #[derive(Debug, thiserror::Error)]
@@ -36,6 +36,9 @@ pub struct Config {
     pub storage: Option<StorageSettings>,
     pub keys: KeySettings,
     pub backup: Option<Backup>,
+    /// The service's cache.
+    pub cache: Option<CacheSettings>,
+    pub maintenance: Maintenance,
 }
 
 /// A mail relay of the operator's.
@@ -142,6 +145,16 @@ pub struct Backup {
     pub copy: Option<StorageSettings>,
 }
 
+/// What the weekly maintenance looks after on this node, beside the log folder of Yakin's own.
+#[derive(Clone, Debug, Default, Deserialize)]
+#[serde(deny_unknown_fields, default)]
+pub struct Maintenance {
+    /// Folders of log files of the service.
+    pub logs: Vec<PathBuf>,
+    /// Folders that have temporary files of the service and nothing else.
+    pub temp: Vec<PathBuf>,
+}
+
 /// The keys that tenants' credentials are sealed with, and those of backups.
 #[derive(Clone, Debug, Default, Deserialize)]
 #[serde(deny_unknown_fields, default)]
@@ -165,13 +178,22 @@ pub struct Database {
     pub direct_url: Option<String>,
     /// The backup's own login, which sees all rows: a superuser, or BYPASSRLS and pg_read_all_data.
     pub backup_url: Option<String>,
+    /// The login that rebuilds indexes and takes statistics: the owner's rights, and BYPASSRLS.
+    pub maintenance_url: Option<String>,
     /// Connections of a node.
     pub connections: u32,
 }
 
 impl Default for Database {
     fn default() -> Database {
-        Database { url: None, owner_url: None, direct_url: None, backup_url: None, connections: 24 }
+        Database {
+            url: None,
+            owner_url: None,
+            direct_url: None,
+            backup_url: None,
+            maintenance_url: None,
+            connections: 24,
+        }
     }
 }
 

@@ -18,8 +18,9 @@ use crate::place::Place;
 
 /// Gives the node what its batches ask for; a part that cannot work as configured stops the start.
 pub fn provide(engine: &mut Engine, place: &Place) -> Result<(), ConfigError> {
-    let backups = stores::backups(place)?;
+    let (backups, maintenance) = (stores::backups(place)?, stores::maintenance(place)?);
     give(engine, &place.config, renderer(&place.config)?, outside(place)?, backups);
+    engine.provide(maintenance);
     Ok(())
 }
 

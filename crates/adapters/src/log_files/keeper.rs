@@ -105,7 +105,7 @@ fn said(path: &Path, doing: &str, done: io::Result<()>) {
 }
 
 /// Takes hold of a file that nobody writes or puts away; `None` while somebody does.
-fn hold(path: &Path) -> io::Result<Option<File>> {
+pub(super) fn hold(path: &Path) -> io::Result<Option<File>> {
     let file = match File::open(path) {
         Err(error) if error.kind() == io::ErrorKind::NotFound => return Ok(None),
         opened => opened?,

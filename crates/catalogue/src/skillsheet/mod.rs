@@ -10,6 +10,7 @@ mod daily_003_daily_backup;
 mod monthly_001_invoice_generation;
 mod realtime_001_periodic_approach;
 mod realtime_002_notification_delivery;
+mod weekly_001_weekly_maintenance;
 
 /// The block's list.
 pub const BATCHES: &[fn() -> Arc<dyn AnyBatch>] = &[
@@ -19,4 +20,5 @@ pub const BATCHES: &[fn() -> Arc<dyn AnyBatch>] = &[
     entry::<monthly_001_invoice_generation::MonthlyInvoiceGeneration>,
     entry::<realtime_001_periodic_approach::PeriodicApproachDelivery>,
     entry::<realtime_002_notification_delivery::NotificationDelivery>,
+    entry::<weekly_001_weekly_maintenance::WeeklyMaintenance>,
 ];

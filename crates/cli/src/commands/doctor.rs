@@ -1,29 +1,15 @@
 //! `yakin doctor`: one line per thing that must be right, and how to mend what is not.
 
 use sqlx::{Connection, PgConnection};
+pub(super) use yakin_domain::health::Standing;
+use yakin_domain::health::{self, Check};
 use yakin_engine::database::{self, OLDEST_POSTGRES};
 
-use super::{doctor_backup, doctor_database, doctor_files, doctor_outside};
+use super::{doctor_backup, doctor_database, doctor_files, doctor_maintenance, doctor_outside};
 use crate::arguments::Arguments;
 use crate::config::Config;
 use crate::output::{End, json, line, paint};
 use crate::place::{Place, data_dir, registry};
-
-#[derive(serde::Serialize)]
-struct Check {
-    name: &'static str,
-    standing: Standing,
-    found: String,
-    mend: String,
-}
-
-#[derive(Clone, Copy, PartialEq, Eq, serde::Serialize)]
-#[serde(rename_all = "lowercase")]
-pub(super) enum Standing {
-    Good,
-    Warning,
-    Bad,
-}
 
 #[derive(Default)]
 pub(super) struct Checks(Vec<Check>);
@@ -36,7 +22,11 @@ impl Checks {
         found: impl Into<String>,
         mend: impl Into<String>,
     ) {
-        self.0.push(Check { name, standing, found: found.into(), mend: mend.into() });
+        self.take(Check::new(name, standing, found, mend));
+    }
+
+    pub(super) fn take(&mut self, check: Check) {
+        self.0.push(check);
     }
 }
 
@@ -58,6 +48,7 @@ pub async fn doctor(arguments: &Arguments) -> anyhow::Result<End> {
                 Ok(place) => {
                     database(&mut checks, &place).await;
                     doctor_backup::backups(&mut checks, &place).await;
+                    doctor_maintenance::maintenance(&mut checks, &place).await;
                 }
                 Err(error) => {
                     checks.add("database", Standing::Bad, format!("{error:#}"), "see the message")
@@ -73,7 +64,9 @@ pub async fn doctor(arguments: &Arguments) -> anyhow::Result<End> {
     }
     catalogue(&mut checks);
     tool(&mut checks, "psql", "psql", "install postgresql-client", Standing::Warning).await;
-    disk(&mut checks);
+    if let Ok(dir) = data_dir() {
+        checks.take(health::disk(&dir));
+    }
     if arguments.json {
         json(&checks.0)?;
     } else {
@@ -158,29 +151,11 @@ async fn database(checks: &mut Checks, place: &Place) {
                 "",
             );
             doctor_database::attempts(checks, &pool).await;
-            let counts: Result<(i64, i64, i64), _> = sqlx::query_as(
-                "SELECT (SELECT count(*) FROM yakin.nodes WHERE real_ended IS NULL
-                            AND real_heartbeat > clock_timestamp() - interval '30 seconds'),
-                        (SELECT count(*) FROM yakin.dead_letters WHERE state = 'waiting'),
-                        (SELECT count(*) FROM yakin.alerts WHERE resolved_at IS NULL)",
-            )
-            .fetch_one(&pool)
-            .await;
-            if let Ok((nodes, dead, alerts)) = counts {
-                let standing = if nodes == 0 { Standing::Warning } else { Standing::Good };
-                checks.add(
-                    "nodes",
-                    standing,
-                    format!("{nodes} alive"),
-                    "start one with `yakin serve`",
-                );
-                let waiting = if dead + alerts > 0 { Standing::Warning } else { Standing::Good };
-                checks.add(
-                    "waiting",
-                    waiting,
-                    format!("{dead} dead letters, {alerts} open alerts"),
-                    "`yakin dead list`, `yakin alerts`",
-                );
+            match yakin_engine::look::waiting(&pool).await {
+                Ok(waiting) => health::queue(&waiting).into_iter().for_each(|c| checks.take(c)),
+                Err(error) => {
+                    checks.add("queue", Standing::Bad, error.to_string(), "see the message");
+                }
             }
         }
         Err(error) => {
@@ -227,28 +202,5 @@ async fn tool(
             "",
         ),
         Err(_) => checks.add(name, otherwise, format!("{program} is not installed"), mend),
-    }
-}
-
-fn disk(checks: &mut Checks) {
-    let Ok(mut dir) = data_dir() else { return };
-    while !dir.exists() && dir.pop() {}
-    match rustix::fs::statvfs(&dir) {
-        Ok(disk) => {
-            let free_gib = disk.f_bavail.saturating_mul(disk.f_frsize) / (1 << 30);
-            let standing = if free_gib < 1 { Standing::Bad } else { Standing::Good };
-            checks.add(
-                "disk",
-                standing,
-                format!("{free_gib} GiB free at {}", dir.display()),
-                "make room, or set YAKIN_DATA",
-            );
-        }
-        Err(error) => checks.add(
-            "disk",
-            Standing::Warning,
-            error.to_string(),
-            "set YAKIN_DATA to a folder that is there",
-        ),
     }
 }

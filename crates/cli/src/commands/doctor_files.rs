@@ -1,7 +1,8 @@
 //! What `yakin doctor` says of the storage and the keys.
 
-use std::os::unix::fs::PermissionsExt;
 use std::path::Path;
+
+use yakin_domain::health;
 
 use super::doctor::{Checks, Standing};
 use super::stores;
@@ -21,19 +22,7 @@ pub async fn storage(checks: &mut Checks, config: &Config, data_dir: Option<&Pat
             return checks.add(NAME, Standing::Bad, error.to_string(), "see yakin.example.toml");
         }
     };
-    if let Err(error) = storage.check().await {
-        return checks.add(NAME, Standing::Bad, error.to_string(), "see the message");
-    }
-    let store = storage.identity();
-    let folder = store.strip_prefix("file://").filter(|_| storage.is_folder());
-    let open_to_others = folder.is_some_and(|folder| {
-        std::fs::metadata(folder).is_ok_and(|meta| meta.permissions().mode() & 0o007 != 0)
-    });
-    if open_to_others {
-        let found = format!("{store}: other users of this host can read tenants' files");
-        return checks.add(NAME, Standing::Warning, found, "chmod o-rwx that folder");
-    }
-    checks.add(NAME, Standing::Good, format!("{store} takes and gives files"), "");
+    checks.take(health::storage(&storage).await);
 }
 
 /// Reads the key file as a node would.

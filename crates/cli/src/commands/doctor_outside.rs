@@ -1,8 +1,8 @@
 //! What `yakin doctor` says of relays, templates and fonts.
 
-use yakin_adapters::Answer;
 use yakin_adapters::mail::Mailer;
 use yakin_domain::delivery::Templates;
+use yakin_domain::health;
 
 use super::doctor::{Checks, Standing};
 use crate::config::Config;
@@ -28,15 +28,7 @@ pub async fn relays(checks: &mut Checks, config: &Config) {
                 continue;
             }
         };
-        match mailer.probe().await {
-            Answer::Sent { .. } => {
-                checks.add(NAME, Standing::Good, format!("{name} takes our login"), "");
-            }
-            other => {
-                let found = format!("{name}: {}: {}", other.word(), other.reason());
-                checks.add(NAME, Standing::Bad, found, "look at the relay, its url and login");
-            }
-        }
+        checks.take(health::relay(name, &mailer).await);
     }
 }
 

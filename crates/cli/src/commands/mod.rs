@@ -12,6 +12,7 @@ mod doctor;
 mod doctor_backup;
 mod doctor_database;
 mod doctor_files;
+mod doctor_maintenance;
 mod doctor_outside;
 mod keys;
 mod night;

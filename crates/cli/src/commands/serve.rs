@@ -54,7 +54,8 @@ pub async fn serve(place: &Place, serve: &Serve) -> anyhow::Result<End> {
     };
     // before the node has a row: what is wrong here is mended by a person, not by another start
     let (renderer, outside) = (outside::renderer(&place.config)?, outside::outside(place)?);
-    let (backups, mornings) = (stores::backups(place)?, Mornings::new(&place.config)?);
+    let (backups, maintenance) = (stores::backups(place)?, stores::maintenance(place)?);
+    let mornings = Mornings::new(&place.config)?;
     if let Some(storage) = &outside.storage {
         stores::accept(storage, &pool).await?;
     }
@@ -65,6 +66,7 @@ pub async fn serve(place: &Place, serve: &Serve) -> anyhow::Result<End> {
     let name = format!("{} {}", hostname(), std::process::id());
     let mut engine = Engine::join(pool, clock, registry()?, &name, &roles).await?;
     outside::give(&mut engine, &place.config, renderer, outside, backups);
+    engine.provide(maintenance);
     let options = Options {
         roles: Roles { plan: has("plan"), work: has("work") },
         permits: permits(&place.config),

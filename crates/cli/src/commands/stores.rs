@@ -1,16 +1,18 @@
 //! What a node opens before it works: the storage and the keys; and whether the storage is the one all nodes share.
 
-use std::path::Path;
+use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
 use anyhow::Context;
 use sqlx::PgPool;
+use yakin_adapters::Cache;
 use yakin_adapters::archive::{Opener, Sealer};
 use yakin_adapters::keys::Keys;
 use yakin_adapters::postgres_tools::Login;
 use yakin_adapters::storage::{Storage, StorageError, StorageSettings};
 
 use yakin_domain::backup::{Backups, Folder};
+use yakin_domain::maintenance::Maintenance;
 
 use crate::config::{Config, ConfigError};
 use crate::place::{Place, hostname};
@@ -78,6 +80,46 @@ pub fn backup_login(place: &Place) -> Result<Login, ConfigError> {
         }
     };
     Login::new(url).map_err(|e| ConfigError(format!("database.backup_url: {e}")))
+}
+
+/// What this node has for the weekly maintenance.
+pub fn maintenance(place: &Place) -> Result<Maintenance, ConfigError> {
+    let config = &place.config;
+    let logs = config.log.dir.iter().chain(&config.maintenance.logs);
+    let temp = &config.maintenance.temp;
+    for dir in logs.clone().chain(temp) {
+        // a folder of temporary files is emptied: which one must not hang on where a node was started
+        if !dir.is_absolute() || dir.parent().is_none() {
+            let dir = dir.display();
+            return Err(ConfigError(format!(
+                "[log] dir or [maintenance] has '{dir}', expected a path from /"
+            )));
+        }
+    }
+    let folders = [config.log.dir.as_deref(), config.backup.as_ref().map(|b| b.folder.as_path())];
+    let disks = folders.into_iter().flatten().chain(place.data_dir());
+    let mut disks: Vec<PathBuf> = disks.map(Path::to_path_buf).collect();
+    disks.push(std::env::temp_dir());
+    Ok(Maintenance {
+        owner: maintenance_login(place)?,
+        logs: logs.cloned().collect(),
+        temp: temp.clone(),
+        cache: cache(config)?,
+        disks,
+    })
+}
+
+/// The configured cache.
+pub fn cache(config: &Config) -> Result<Option<Cache>, ConfigError> {
+    config.cache.as_ref().map(Cache::open).transpose().map_err(|e| ConfigError(e.to_string()))
+}
+
+/// The login for indexes and statistics; a private database's is its superuser.
+pub fn maintenance_login(place: &Place) -> Result<Option<Login>, ConfigError> {
+    let own = Some(&place.owner_url).filter(|_| place.is_private());
+    let url = place.config.database.maintenance_url.as_ref().or(own);
+    let login = url.map(|url| Login::new(url)).transpose();
+    login.map_err(|e| ConfigError(format!("database.maintenance_url: {e}")))
 }
 
 /// Refuses a storage that can never work, or a folder that is not the one the other nodes use. One that is only away or

@@ -155,8 +155,8 @@ pub async fn remove_tokens(
     remove(tx, now, &["ACCESS", "REFRESH"], Some(lifetimes), from, size).await
 }
 
-/// Removes up to `size` sessions that ended a day before `now` (90 days where security or an
-/// administrator ended them), and writes their history.
+/// Removes up to `size` sessions that ended as long before `now` as the policies `ended_sessions` and
+/// `security_sessions` keep them, and writes their history.
 pub async fn remove_sessions(
     tx: &mut Tx,
     now: Timestamp,

@@ -3,7 +3,11 @@
 -- $1 now · $2 the token types
 -- $3, $4 lifetimes in seconds of access and refresh tokens without an expiry
 -- $5, $6 the key after which the chunk begins · $7 its greatest size
-WITH spent AS (
+WITH keep AS MATERIALIZED ( -- in days; NULL: for ever
+    SELECT max(delete_after_days) FILTER (WHERE data_class = 'ended_sessions') AS ended,
+           max(delete_after_days) FILTER (WHERE data_class = 'security_sessions') AS security
+      FROM app.retention_policies
+), spent AS (
     SELECT tenant_id, token_id
       FROM app.tokens
      WHERE is_revoked
@@ -11,8 +15,9 @@ WITH spent AS (
        AND (tenant_id, token_id) > ($5, $6)
        AND CASE token_type
            WHEN 'SESSION' -- kept after the revocation, longer where somebody may ask why
-           THEN revoked_at + CASE WHEN revoked_reason IN ('EXPIRED', 'LOGOUT', 'LIMIT')
-                                  THEN interval '1 day' ELSE interval '90 days' END <= $1
+           THEN revoked_at + make_interval(days => CASE
+                    WHEN revoked_reason IN ('EXPIRED', 'LOGOUT', 'LIMIT')
+                    THEN (SELECT ended FROM keep) ELSE (SELECT security FROM keep) END) <= $1
            ELSE -- kept past the expiry, so that the use of a stolen token is still recognised
                 coalesce(expires_at,
                          issued_at + CASE token_type WHEN 'ACCESS' THEN $3 ELSE $4 END

@@ -350,3 +350,21 @@ fn date_option<S: serde::Serializer>(
 ) -> Result<S::Ok, S::Error> {
     value.map(|d| d.to_jiff().to_string()).serialize(serializer)
 }
+
+/// What waits for people, and whether the queue is worked off.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, FromRow)]
+pub struct Waiting {
+    /// Nodes that live.
+    pub nodes: i64,
+    pub dead_letters: i64,
+    /// Alerts that are open.
+    pub alerts: i64,
+    /// Jobs that have been ready for over five minutes.
+    pub overdue: i64,
+}
+
+/// What waits at this moment.
+pub async fn waiting(pool: &PgPool) -> Result<Waiting, EngineError> {
+    let found = sqlx::query_as(include_str!("waiting.sql")).fetch_one(pool).await;
+    found.doing("reading what waits")
+}

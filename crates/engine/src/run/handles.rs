@@ -6,6 +6,7 @@ use std::sync::Arc;
 use serde_json::json;
 
 use super::Attempt;
+use crate::look::Waiting;
 use crate::outcome::{Cause, Stop};
 use crate::tx::Tx;
 
@@ -49,6 +50,12 @@ impl PlatformRun {
             .await?)
         })
         .await
+    }
+
+    /// What waits for people, and whether the queue is worked off.
+    pub async fn waiting(&self) -> Result<Waiting, Stop> {
+        let found = crate::look::waiting(&self.0.pool).await;
+        found.map_err(|e| Stop::retry(Cause::Database, e.to_string()))
     }
 
     /// Writes intermediate results into `staging`, also in a dry run, where the fencing token still matches; touching

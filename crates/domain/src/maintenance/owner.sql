@@ -1,0 +1,6 @@
+-- Whether the login may act as who owns our tables, and sees the statistics of tables behind row security.
+SELECT session_user::text AS login,
+       pg_has_role(c.relowner, 'USAGE') AND (r.rolsuper OR r.rolbypassrls) AS may
+  FROM pg_class c
+  JOIN pg_roles r ON r.rolname = session_user
+ WHERE c.oid = 'app.tenants'::regclass
