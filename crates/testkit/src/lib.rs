@@ -1,6 +1,7 @@
 #![allow(clippy::unwrap_used, clippy::panic)] // a test helper may fail the test
 //! Tests on a real PostgreSQL: a database per test, a clock that stands, an engine that moves by steps, no sleeping.
 
+pub mod redis;
 pub mod seaweed;
 pub mod stand_in;
 

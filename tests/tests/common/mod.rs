@@ -92,7 +92,8 @@ impl Site {
         let made: serde_json::Value = serde_json::from_str(&told.out).expect("JSON");
         let file = self.dir.join("yakin.toml");
         let config = std::fs::read_to_string(&file).expect("configuration");
-        let login = format!("[database]\nbackup_url = {:?}", self.owner_url(None));
+        let url = self.owner_url(None);
+        let login = format!("[database]\nbackup_url = {url:?}\nmaintenance_url = {url:?}");
         let more = format!(
             "[keys]\nbackup_recipients = [{}]\nbackup_identity_file = {:?}\n[backup]\nfolder = {:?}\n",
             made["recipient"],

@@ -136,8 +136,14 @@ impl Night {
             .site
             .one("SELECT count(*) FROM yakin.firings WHERE state = 'ended' AND batch_id NOT LIKE 'REALTIME%'")
             .await;
-        // 204, 301, 101, 302, DAILY_001, DAILY_002, and four batches in each of three hours
-        assert_eq!(fired, 18, "firings of the night");
+        // 204, 301, 101, 302, DAILY_001, DAILY_002, WEEKLY_001, and four batches in each of three hours
+        assert_eq!(fired, 19, "firings of the night");
+        self.none(
+            "steps of the maintenance that did not come to their end",
+            "SELECT step, outcome, error FROM app.maintenance_results
+              WHERE step NOT IN ('cache', 'logs') AND outcome <> 'done'",
+        )
+        .await;
         // a look that was missed has no run: which firings may be, is judged above
         self.none(
             "runs of a firing that is not theirs alone",

@@ -58,8 +58,24 @@ impl Post {
         allow: &[String],
         rate_per_minute: i64,
     ) -> Post {
+        Post::made(begin, batches(ids), relays, allow, rate_per_minute).await
+    }
+
+    /// The same with batches of the test's own beside those of the catalogue, and nothing to send by.
+    pub async fn with_batches(begin: &str, ids: &[&str], more: &[Arc<dyn AnyBatch>]) -> Post {
+        let all = batches(ids).into_iter().chain(more.iter().cloned());
+        Post::made(begin, all.collect(), &[], &[], 60_000).await
+    }
+
+    async fn made(
+        begin: &str,
+        batches: Vec<Arc<dyn AnyBatch>>,
+        relays: &[&str],
+        allow: &[String],
+        rate_per_minute: i64,
+    ) -> Post {
         let _ = rustls::crypto::ring::default_provider().install_default();
-        let world = World::at(begin, batches(ids)).await;
+        let world = World::at(begin, batches).await;
         let folder = std::env::temp_dir().join(format!("yakin-post-{}", std::process::id()));
         std::fs::create_dir_all(&folder).unwrap();
         let key_file = folder.join("master.keys");

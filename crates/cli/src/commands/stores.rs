@@ -85,25 +85,23 @@ pub fn backup_login(place: &Place) -> Result<Login, ConfigError> {
 /// What this node has for the weekly maintenance.
 pub fn maintenance(place: &Place) -> Result<Maintenance, ConfigError> {
     let config = &place.config;
-    let logs = config.log.dir.iter().chain(&config.maintenance.logs);
-    let temp = &config.maintenance.temp;
-    for dir in logs.clone().chain(temp) {
-        // a folder of temporary files is emptied: which one must not hang on where a node was started
+    let (own, more) = (config.log.dir.as_ref(), &config.maintenance);
+    // a folder of temporary files is emptied: which one must not hang on where a node was started
+    for dir in more.logs.iter().chain(&more.temp) {
         if !dir.is_absolute() || dir.parent().is_none() {
             let dir = dir.display();
-            return Err(ConfigError(format!(
-                "[log] dir or [maintenance] has '{dir}', expected a path from /"
-            )));
+            return Err(ConfigError(format!("[maintenance] has '{dir}', expected a path from /")));
         }
     }
-    let folders = [config.log.dir.as_deref(), config.backup.as_ref().map(|b| b.folder.as_path())];
+    let logs = own.into_iter().chain(&more.logs).cloned().collect();
+    let folders = [own.map(PathBuf::as_path), config.backup.as_ref().map(|b| b.folder.as_path())];
     let disks = folders.into_iter().flatten().chain(place.data_dir());
     let mut disks: Vec<PathBuf> = disks.map(Path::to_path_buf).collect();
     disks.push(std::env::temp_dir());
     Ok(Maintenance {
         owner: maintenance_login(place)?,
-        logs: logs.cloned().collect(),
-        temp: temp.clone(),
+        logs,
+        temp: more.temp.clone(),
         cache: cache(config)?,
         disks,
     })

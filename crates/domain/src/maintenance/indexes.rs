@@ -8,7 +8,7 @@ use serde_json::json;
 use sqlx::{AssertSqlSafe, Executor, PgConnection};
 use yakin_adapters::postgres_tools::Login;
 use yakin_engine::database;
-use yakin_engine::outcome::{Cause, Stop};
+use yakin_engine::outcome::{Cause, Stop, database_message};
 use yakin_engine::run::PlatformRun;
 
 use super::results::week;
@@ -191,9 +191,9 @@ impl Owner {
                 return Ok(Fate::Skipped("locked for over 5 s".into()));
             }
             Err(e) if code(&e).as_deref() == Some("57014") => return Ok(Fate::NoTime),
-            // dropped meanwhile
-            Err(e) if code(&e).as_deref() == Some("42P01") => {
-                return Ok(Fate::Skipped("it is not there any more".into()));
+            // gone meanwhile, or its rows contradict it: nothing that the other indexes should wait for
+            Err(e) if code(&e).is_some_and(|c| ["42", "23", "22"].contains(&&c[..2])) => {
+                return Ok(Fate::Skipped(database_message(&e)));
             }
             Err(error) => return Err(error.into()),
         }
