@@ -487,3 +487,54 @@ async fn two_who_maintain_go_one_after_the_other_and_remove_once() {
         .await;
     assert!(serial);
 }
+
+#[tokio::test(flavor = "multi_thread")]
+async fn of_the_ledger_only_old_runs_that_came_to_nothing_go() {
+    let house = House::new().await;
+    house
+        .sql(&format!(
+            "INSERT INTO yakin.batches (id, slug, title, spec, schedule, enabled)
+             VALUES ('T-LOOKS', 't-looks', '見る', '{{}}', '* * * * *', false);
+             INSERT INTO yakin.runs (id, batch_id, planned_at, trigger, requested_by, state, run_at, ended_at, outcome,
+                                     rows_written, counts, tenants_total) OVERRIDING SYSTEM VALUE
+             SELECT id, batch, at, 'firing', 'planner', 'ended', at, at, outcome, written, counts::jsonb, tenants
+               FROM (VALUES (9001, 'T-LOOKS', 401, 'succeeded', 0, '{{}}', 0), (9002, 'T-LOOKS', 399, 'succeeded', 0, '{{}}', 0),
+                            (9003, 'T-LOOKS', 401, 'succeeded', 1, '{{}}', 0), (9004, 'T-LOOKS', 401, 'failed', 0, '{{}}', 0),
+                            (9005, 'T-LOOKS', 401, 'succeeded', 0, '{{\"mails\": 1}}', 0), (9006, 'T-LOOKS', 401, 'succeeded', 0, '{{}}', 1),
+                            (9007, 'BATCH-506', 401, 'succeeded', 0, '{{}}', 0), (9008, 'T-LOOKS', 401, 'succeeded', 0, '{{}}', 0)
+                    ) AS r (id, batch, days, outcome, written, counts, tenants),
+                    LATERAL (SELECT timestamptz '{SUNDAY}' - days * interval '1 day' + id * interval '1 second' AS at) AS t;
+             UPDATE yakin.runs SET rerun_of = 9008 WHERE id = 9004;
+             INSERT INTO yakin.firings (batch_id, planned_at, due_at, state, outcome, run_id)
+             SELECT batch_id, planned_at, planned_at, 'ended', outcome, id FROM yakin.runs WHERE id > 9000;
+             INSERT INTO yakin.run_logs (run_id, tenant_id, job_id, attempt, line, logged_at, level, message)
+             SELECT id, 0, id, 1, 1, run_at, 'info', 'x' FROM yakin.runs WHERE id > 9000;
+             INSERT INTO yakin.run_performance (run_id, batch_id, duration_ms, cpu_ms, memory_bytes, records_processed, weekend, ended_at)
+             SELECT id, batch_id, 1, 1, 1, 0, true, ended_at FROM yakin.runs WHERE id > 9000;
+             INSERT INTO yakin.job_history (tenant_id, job_id, attempt, token, run_id, batch_id, kind, queue, outcome)
+             SELECT 0, id, 1, 1, id, batch_id, 'roster', 'default', 'done' FROM yakin.runs WHERE id > 9000"
+        ))
+        .await;
+    let planned = house.dry_run("WEEKLY_001", Some("2026-11-01"), &[("steps", "database")]).await;
+    assert!(planned.plan.unwrap().to_string().contains("\"quiet_runs_past_keep\":1"));
+    let seen = house.maintain(&[("steps", "database")]).await;
+    assert_eq!(
+        (seen.outcome(), seen.count("quiet_runs_removed")),
+        ("succeeded", 1),
+        "{:?}",
+        seen.reason
+    );
+    for table in ["runs", "firings", "run_logs", "run_performance", "job_history"] {
+        let id = if table == "runs" { "id" } else { "run_id" };
+        let left: String = house
+            .one(&format!("SELECT string_agg({id}::text, ' ' ORDER BY {id}) FROM yakin.{table} WHERE {id} > 9000"))
+            .await;
+        assert_eq!(left, "9002 9003 9004 9005 9006 9007 9008", "{table}");
+    }
+    // whatever the engine's code did: the database keeps the proof
+    for table in ["firings", "job_history", "run_performance"] {
+        let sql = format!("DELETE FROM yakin.{table} WHERE run_id = 9003");
+        let refused = sqlx::raw_sql(sqlx::AssertSqlSafe(sql)).execute(&house.pool).await;
+        assert!(refused.unwrap_err().to_string().contains("run 9003"), "{table}");
+    }
+}

@@ -76,6 +76,9 @@ pub async fn remove(run: &PlatformRun, tally: &mut Tally) -> Result<Removed, Sto
             removed.push((table, remove_rows(run, table, column, before, tally).await?));
         }
     }
+    if let Some(before) = past("quiet_runs") {
+        remove_quiet_runs(run, before, tally).await?;
+    }
     let walked = tokens::walk(run, &[()], &Ended(run.now()), CHUNK).await?;
     // the job's checkpoint counts on from an earlier attempt
     tally.is("sessions_removed", walked.rows());
@@ -97,6 +100,25 @@ impl Passes for Ended {
         size: i64,
     ) -> Result<Vec<Changed>, sqlx::Error> {
         tokens::remove_sessions(tx, self.0, from, size).await
+    }
+}
+
+/// The ledger's runs that came to nothing; what removes them also says which those are.
+async fn remove_quiet_runs(
+    run: &PlatformRun,
+    before: Timestamp,
+    tally: &mut Tally,
+) -> Result<(), Stop> {
+    if run.dry_run() {
+        tally.add("quiet_runs_past_keep", run.remove_quiet_runs(before, COUNTED).await?);
+        return Ok(());
+    }
+    loop {
+        let runs = run.remove_quiet_runs(before, CHUNK).await?;
+        tally.add("quiet_runs_removed", runs);
+        if runs < CHUNK {
+            return Ok(());
+        }
     }
 }
 

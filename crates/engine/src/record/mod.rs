@@ -8,6 +8,7 @@ pub mod logs;
 pub mod metrics;
 pub mod performance;
 pub mod plan;
+pub(crate) mod quiet;
 pub(crate) mod roster;
 pub mod runs;
 pub mod start;

@@ -3,11 +3,13 @@
 use std::ops::Deref;
 use std::sync::Arc;
 
+use jiff::Timestamp;
 use serde_json::json;
 
 use super::Attempt;
 use crate::look::Waiting;
 use crate::outcome::{Cause, Stop};
+use crate::record::quiet;
 use crate::tx::Tx;
 
 /// A tenant's piece of a run, behind the tenant's wall.
@@ -56,6 +58,16 @@ impl PlatformRun {
     pub async fn waiting(&self) -> Result<Waiting, Stop> {
         let found = crate::look::waiting(&self.0.pool).await;
         found.map_err(|e| Stop::retry(Cause::Database, e.to_string()))
+    }
+
+    /// Removes up to `most` runs that came to nothing before an instant, with their firings and attempts; says how many
+    /// (in a dry run how many it would).
+    pub async fn remove_quiet_runs(&self, before: Timestamp, most: i64) -> Result<i64, Stop> {
+        let pool = &self.0.pool;
+        Ok(match self.dry_run() {
+            true => quiet::count(pool, before, most).await?,
+            false => quiet::remove(pool, before, most).await?,
+        })
     }
 
     /// Writes intermediate results into `staging`, also in a dry run, where the fencing token still matches; touching
