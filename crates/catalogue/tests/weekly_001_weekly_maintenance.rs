@@ -168,6 +168,7 @@ async fn logs_of_a_week_are_archived_and_old_archives_go() {
     for name in archived {
         assert!(names(&archive).contains(&name.to_owned()), "{name}: {:?}", names(&archive));
     }
+    assert!(!names(&archive).iter().any(|name| name.starts_with("hundred")), "with its digest");
     for (name, plain) in [("eight.log", "eight.log"), ("yakin-a-2026-10-20.jsonl", "yakin")] {
         let file = archive.join(format!("{name}.zst"));
         let back = Command::new("zstd").arg("-dc").arg(&file).output().unwrap();
@@ -267,7 +268,7 @@ async fn expired_keys_of_the_cache_go_and_the_others_stay() {
 #[tokio::test(flavor = "multi_thread")]
 async fn a_cache_that_refuses_us_is_a_failed_step_and_a_critical_finding() {
     let redis = Redis::start();
-    let open = cache(&redis, "wrong");
+    let open = cache(&redis, "hunter2-secret");
     let house = House::with(&[], |with, _| with.cache = Some(open)).await;
     let seen = house.maintain(&[("steps", "cache,health")]).await;
     assert_eq!(seen.outcome(), "partial");
@@ -281,7 +282,7 @@ async fn a_cache_that_refuses_us_is_a_failed_step_and_a_critical_finding() {
                      (SELECT string_agg(m::text, '') FROM app.maintenance_results m)",
         )
         .await;
-    assert!(!everything.contains("wrong"), "no password stands anywhere: {everything}");
+    assert!(!everything.contains("hunter2"), "no password stands anywhere: {everything}");
 }
 
 #[tokio::test(flavor = "multi_thread")]
@@ -461,9 +462,9 @@ async fn two_who_maintain_go_one_after_the_other_and_remove_once() {
     let (pool, registry, now) = (&house.pool, &house.engine.registry, house.clock.now());
     let mut runs = Vec::new();
     for (batch, params) in [("T-CLEAN", vec![]), ("WEEKLY_001", vec![("steps", "database")])] {
-        let params = params.iter().map(|(k, v): &(&str, &str)| (k.to_string(), v.to_string()));
-        let wanted =
-            Wanted { date: Some(day("2026-11-01")), params: params.collect(), ..Wanted::default() };
+        let params: Vec<(&str, &str)> = params;
+        let params = params.into_iter().map(|(k, v)| (k.to_owned(), v.to_owned())).collect();
+        let wanted = Wanted { date: Some(day("2026-11-01")), params, ..Wanted::default() };
         runs.push(start(pool, registry, batch, wanted, "operator", &act(), now).await.unwrap());
     }
     let waiting: String = house

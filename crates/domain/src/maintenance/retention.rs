@@ -243,13 +243,13 @@ async fn remove_rows(
                 "SELECT count(*) FROM (SELECT FROM app.{table}
                   WHERE tenant_id = $1 AND {column} < $2 LIMIT $3) AS old",
             );
-            let rows = run
+            let rows: i64 = run
                 .read(async |tx| {
                     let rows = sqlx::query_scalar(AssertSqlSafe(sql.as_str()));
                     Ok(rows.bind(tenant).bind(before.to_sqlx()).bind(COUNTED).fetch_one(tx).await?)
                 })
                 .await?;
-            tally.add::<i64>("rows_past_keep", rows);
+            tally.add("rows_past_keep", rows);
             continue;
         }
         loop {
