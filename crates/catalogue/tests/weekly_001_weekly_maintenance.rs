@@ -91,7 +91,7 @@ async fn a_bloated_index_shrinks_while_writers_go_on() {
     let left: i64 = house.one("SELECT count(*) FROM pg_class WHERE relname ~ '_cc(new|old)'").await;
     assert_eq!(left, 0);
     let before_after: String = house
-        .one("SELECT (before->>'database_bytes')::bigint > (after->>'database_bytes')::bigint || ' ' || outcome
+        .one("SELECT ((before->>'database_bytes')::bigint > (after->>'database_bytes')::bigint) || ' ' || outcome
                 FROM app.maintenance_results WHERE step = 'database'")
         .await;
     assert_eq!(before_after, "true done");

@@ -152,8 +152,8 @@ async fn take(
 
 /// The run by its steps' rows: a failed step makes it partial, one that is not configured is counted and logged.
 fn told(rows: &[Row]) -> Done {
-    let mut done = Done::default();
-    done.reused = !rows.is_empty() && rows.iter().all(|row| row.outcome == "reused");
+    let reused = !rows.is_empty() && rows.iter().all(|row| row.outcome == "reused");
+    let mut done = Done { reused, ..Done::default() };
     for row in rows {
         done = done.count(&row.outcome, 1);
         for (name, value) in &row.after.0 {
