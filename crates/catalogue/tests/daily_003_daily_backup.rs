@@ -257,7 +257,7 @@ async fn after_weeks_of_failures_three_sets_of_each_kind_stay_and_what_they_refe
     }
     // five weeks later all are past their day; nothing is removed where nothing is proven
     vault.world.set_clock("2027-03-01T01:00:00+09:00");
-    let seen = vault.daily("2027-03-01", &[("keepAtLeast", "3")]).await;
+    let seen = vault.daily("2027-03-01", &[("keep_at_least", "3")]).await;
     assert_eq!((seen.outcome(), seen.count("verified")), ("succeeded", 2), "{:?}", seen.reason);
     let kept: Vec<String> =
         vault.folders().into_iter().filter(|id| id.starts_with("BKP_")).collect();

@@ -158,7 +158,7 @@ async fn logs_of_a_week_are_archived_and_old_archives_go() {
 
     // parameters lengthen only
     let seen = house
-        .maintain(&[("steps", "logs"), ("logArchiveDays", "1"), ("archiveKeepDays", "5")])
+        .maintain(&[("steps", "logs"), ("log_archive_days", "1"), ("archive_keep_days", "5")])
         .await;
     assert_eq!(seen.outcome(), "succeeded", "{:?}", seen.reason);
     let counts = ["logs_archived", "archives_deleted", "logs_in_use"].map(|c| seen.count(c));

@@ -9,7 +9,6 @@ use yakin_engine::prelude::*;
 pub struct DailyBackup;
 
 #[derive(Debug, Deserialize)]
-#[serde(rename_all = "camelCase")]
 pub struct Params {
     retention_days: i64,
     keep_at_least: usize,
@@ -44,13 +43,13 @@ impl Batch for DailyBackup {
         expected: mins(60),
         params: &[
             Param {
-                name: "retentionDays",
+                name: "retention_days",
                 kind: Kind::Int(7, 3650),
                 default: Some("30"),
                 help: "days that a set is kept; those of Sundays 90, if that is more",
             },
             Param {
-                name: "keepAtLeast",
+                name: "keep_at_least",
                 kind: Kind::Int(3, 1000),
                 default: Some("3"),
                 help: "the newest so many proven sets of each kind never go, however old they are",

@@ -15,7 +15,6 @@ const HEALTH_MINUTES: i64 = 60;
 pub struct WeeklyMaintenance;
 
 #[derive(Debug, Deserialize)]
-#[serde(rename_all = "camelCase")]
 pub struct Params {
     steps: String,
     bloat_percent: i64,
@@ -54,19 +53,19 @@ impl Batch for WeeklyMaintenance {
                 help: "all, or some of database, logs, cache, temp, health, with commas between them",
             },
             Param {
-                name: "bloatPercent",
+                name: "bloat_percent",
                 kind: Kind::Int(10, 90),
                 default: Some("30"),
                 help: "the share of empty room, in percent, from which on an index is rebuilt",
             },
             Param {
-                name: "logArchiveDays",
+                name: "log_archive_days",
                 kind: Kind::Int(1, 3650),
                 default: Some("7"),
                 help: "days after its last line that a log file goes to the archive; the policy `log_files`, if more",
             },
             Param {
-                name: "archiveKeepDays",
+                name: "archive_keep_days",
                 kind: Kind::Int(1, 3650),
                 default: Some("90"),
                 help: "days after its last line that an archive goes; the policy `log_files`, if more",
