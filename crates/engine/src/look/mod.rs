@@ -186,7 +186,10 @@ pub struct WaitingRow {
 }
 
 /// What of the runs since an instant waits for a person.
-pub async fn pieces_waiting(pool: &PgPool, since: Timestamp) -> Result<Vec<WaitingRow>, EngineError> {
+pub async fn pieces_waiting(
+    pool: &PgPool,
+    since: Timestamp,
+) -> Result<Vec<WaitingRow>, EngineError> {
     sqlx::query_as(include_str!("pieces_waiting.sql"))
         .bind(since.to_sqlx())
         .fetch_all(pool)
