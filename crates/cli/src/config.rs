@@ -29,6 +29,8 @@ pub struct Config {
     /// How the accounting system reads its files.
     pub export: yakin_domain::billing::export::Form,
     pub operations: Operations,
+    /// Who gets the service's own reports.
+    pub reports: yakin_domain::report::letters::Management,
     /// Ways on which alerts reach people.
     pub alerts: Vec<AlertRoute>,
     pub log: LogFileSettings,
@@ -240,6 +242,9 @@ impl Config {
                 "{}: database.connections is {found}, expected 4 to 500",
                 path.display()
             )));
+        }
+        if let Some(mistake) = config.reports.mistake() {
+            return Err(ConfigError(format!("{}: {mistake}", path.display())));
         }
         if let Some(mistake) = config.log.mistake() {
             return Err(ConfigError(format!("{}: {mistake}", path.display())));

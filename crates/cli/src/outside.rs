@@ -36,6 +36,7 @@ pub fn give(
         engine.provide(issuer.clone());
     }
     engine.provide(config.export);
+    engine.provide(config.reports.clone());
     engine.provide(renderer);
     engine.provide(outside);
     if let Some(backups) = backups {

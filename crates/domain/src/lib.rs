@@ -7,6 +7,7 @@ pub mod delivery;
 pub mod files;
 pub mod health;
 pub mod maintenance;
+pub mod report;
 pub mod sample;
 pub mod tokens;
 pub mod usage;

@@ -23,6 +23,7 @@ pub const FOLDERS: &[Folder] = &[
     files!("shared": "fonts.typ" "format.typ"),
     files!("invoice": "main.typ" "data.typ" "labels.toml"
         "sample.json" "sample_adjustment.json" "sample_en.json"),
+    files!("report": "main.typ" "data.typ" "labels.toml" "sample.json" "sample_en.json"),
 ];
 
 #[cfg(test)]

@@ -56,6 +56,7 @@ pub fn arrange(config: &mut Config, dir: &Path) -> anyhow::Result<Outside> {
         relay: Relay::new(url(&mailbox), FROM),
     }];
     config.operations.email = Some(OPERATIONS.to_owned());
+    config.reports.recipients = vec![OPERATIONS.to_owned()];
     let folders =
         vec![("Mail:", mailbox), ("Chat:", chat), ("Documents:", files), ("Backups:", backups)];
     Ok(Outside { keys, folders })
@@ -93,6 +94,7 @@ fn written(
          [outgoing]\nfolder = {chat:?}\n\n\
          [storage]\nurl = {:?}\n\n\
          [operations]\nemail = {OPERATIONS:?}\n\n\
+         [reports]\nrecipients = [{OPERATIONS:?}]\n\n\
          [[mail]]\nname = \"demo\"\nrate_per_minute = {RATE}\nrelay = {{ url = {:?}, from = {FROM:?} }}\n",
         issuer.name,
         issuer.address,

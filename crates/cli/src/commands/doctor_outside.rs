@@ -1,4 +1,4 @@
-//! What `yakin doctor` says of relays, templates and fonts.
+//! What `yakin doctor` says of relays, reports, templates and fonts.
 
 use yakin_adapters::mail::Mailer;
 use yakin_domain::delivery::Templates;
@@ -29,6 +29,23 @@ pub async fn relays(checks: &mut Checks, config: &Config) {
             }
         };
         checks.take(health::relay(name, &mailer).await);
+    }
+}
+
+/// Whether anybody is told of the service's own reports.
+pub fn reports(checks: &mut Checks, config: &Config) {
+    const NAME: &str = "reports";
+    match config.reports.recipients.len() {
+        0 => {
+            let mend = "write [reports] recipients = [\"…\"] into yakin.toml";
+            checks.add(
+                NAME,
+                Standing::Warning,
+                "not configured: nobody is mailed the service's own",
+                mend,
+            );
+        }
+        many => checks.add(NAME, Standing::Good, format!("go to {many} addresses"), ""),
     }
 }
 

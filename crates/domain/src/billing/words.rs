@@ -174,7 +174,7 @@ impl Words {
 }
 
 /// A number with commas between its thousands.
-fn grouped(amount: Decimal) -> String {
+pub(crate) fn grouped(amount: Decimal) -> String {
     let text = amount.abs().to_string();
     let (whole, rest) = text.split_once('.').map_or((text.as_str(), None), |(w, r)| (w, Some(r)));
     let mut out = String::new();
