@@ -335,6 +335,7 @@ impl<P: FnMut(&str)> Maker<'_, P> {
             .bind(ids)
             .execute(&mut *self.tx)
             .await?;
+        sqlx::query(include_str!("report_contacts.sql")).execute(&mut *self.tx).await?;
         Ok(())
     }
 

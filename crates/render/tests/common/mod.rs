@@ -24,8 +24,13 @@ pub fn renderer() -> Renderer {
 
 /// One of the invoice's samples.
 pub fn sample(name: &str) -> Value {
-    let folder = Path::new(env!("CARGO_MANIFEST_DIR")).join("../../templates/documents/invoice");
-    serde_json::from_slice(&std::fs::read(folder.join(name)).unwrap()).unwrap()
+    sample_of("invoice", name)
+}
+
+/// A document's sample.
+pub fn sample_of(document: &str, name: &str) -> Value {
+    let folder = Path::new(env!("CARGO_MANIFEST_DIR")).join("../../templates/documents");
+    serde_json::from_slice(&std::fs::read(folder.join(document).join(name)).unwrap()).unwrap()
 }
 
 /// An empty folder of this test's own.
