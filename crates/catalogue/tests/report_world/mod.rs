@@ -99,7 +99,7 @@ pub fn pdf(post: &Post, key: &str) -> String {
     let path = path(post, key);
     let checked = Command::new("qpdf").arg("--check").arg(&path).output().unwrap();
     assert!(checked.status.success() && checked.stderr.is_empty(), "{checked:?}");
-    let out = Command::new("pdftotext").arg("-layout").arg(&path).arg("-").output().unwrap();
+    let out = Command::new("pdftotext").arg("-raw").arg(&path).arg("-").output().unwrap();
     assert!(out.status.success(), "{out:?}");
     let text = String::from_utf8(out.stdout).unwrap();
     text.chars().filter(|c| !c.is_whitespace()).collect()

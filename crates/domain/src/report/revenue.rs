@@ -55,7 +55,6 @@ struct Contracts {
 #[derive(Clone, Debug, sqlx::FromRow)]
 struct Invoice {
     number: String,
-    code: String,
     name: String,
     kind: String,
     currency: String,
@@ -254,7 +253,6 @@ impl Loaded {
     fn each_invoice(&self, words: Words) -> Chapter {
         let head = [
             Say::InvoiceNumber,
-            Say::CompanyCode,
             Say::CompanyName,
             Say::InvoiceKind,
             Say::Currency,
@@ -266,7 +264,6 @@ impl Loaded {
             let kind = if i.kind == "adjustment" { Say::Adjustment } else { Say::Invoice };
             vec![
                 Cell::text(&i.number),
-                Cell::text(&i.code),
                 Cell::text(&i.name),
                 Cell::text(words.say(kind)),
                 Cell::text(&i.currency),
