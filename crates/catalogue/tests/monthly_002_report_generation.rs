@@ -51,12 +51,16 @@ async fn months_before_stand_beside_and_numbers_days_and_texts_are_what_they_are
     post.sql(
         "UPDATE app.company_usage_daily SET logins = 1 WHERE usage_date < '2026-10-01';
          UPDATE app.company_usage_daily SET feature_uses = '{\"=1+1\": 7, \"検索\": 3}' WHERE usage_date = '2026-10-02';
+         UPDATE app.company_usage_daily SET active_users = 4 WHERE usage_date = '2026-10-02';
          UPDATE app.tenants SET name = '=HYPERLINK(\"x\")'",
     )
     .await;
     run(&post, &[("reports", "company")]).await;
     let book = excel(&post, &of_company("acme", "xlsx"));
     assert_eq!(values(&book, "サービスの利用", "ログイン"), ["93", "30", "63", "–"]);
+    // the events of that day are gone: how many people it was in the month is unknown, not zero
+    assert_eq!(values(&book, PEOPLE, "利用した人")[0], "–");
+    assert_eq!(post.one::<i64>("SELECT count(*) FROM app.company_usage_monthly").await, 0);
     let features: Vec<_> = row(&book, "よく使われた機能", "1");
     assert_eq!(features[0], ("s".to_owned(), "search".to_owned()));
     assert_eq!((features[1].1.as_str(), features[2].1.as_str()), ("150", "150"));
@@ -217,6 +221,7 @@ async fn revenue_is_the_sum_of_issued_invoices_to_the_yen() {
     );
     assert_eq!(of("プランを変えた契約"), "1 0");
     assert_eq!(of("月額基本料金の合計"), "130000 100000");
+    assert_eq!(of("1社あたり"), "30559 –");
     let plans = &book["プラン別"]["rows"];
     let said: Vec<String> =
         (1..=2).map(|n| format!("{} {}", plans[n][0][1], plans[n][6][1])).collect();

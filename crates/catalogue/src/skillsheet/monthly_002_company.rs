@@ -24,7 +24,7 @@ struct Known {
 pub async fn company(run: &TenantRun, months: &Months, mailed: bool) -> Outcome {
     let known = run.read(async |tx| known(tx, months).await).await?;
     let made = known.made.len() == FORMATS.len();
-    let users = if made { None } else { company::staged_users(run).await? };
+    let users = if made { None } else { company::staged_users(run, months.this).await? };
     let new = if made { Vec::new() } else { make(run, months, &known, users).await? };
     let unreachable = unreachable(run, &known, mailed);
     if run.dry_run() {

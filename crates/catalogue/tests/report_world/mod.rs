@@ -40,7 +40,7 @@ pub async fn month(post: &Post, tenant: i64, first: &str) {
     post.sql(&format!(
         "INSERT INTO app.company_usage_daily (tenant_id, usage_date, total_users, active_users, total_engineers,
                 active_engineers, logins, mails_sent, api_calls, feature_uses, storage_bytes, measured_at, run_id)
-         SELECT {tenant}, d::date, 10, 4, 20, 15, 3, 2, 100, '{{\"search\": 5, \"export\": 1}}', 10 * 1048576, d, 0
+         SELECT {tenant}, d::date, 10, 0, 20, 15, 3, 2, 100, '{{\"search\": 5, \"export\": 1}}', 10 * 1048576, d, 0
            FROM generate_series(date '{first}', date '{first}' + interval '1 month' - interval '1 day', '1 day') AS d"
     ))
     .await;

@@ -131,16 +131,16 @@ pub async fn stage_users(run: &PlatformRun, month: Days) -> Result<usize, Stop> 
     .await
 }
 
-/// The month's distinct users that this run staged for the tenant; none where they are known already.
-pub async fn staged_users(run: &TenantRun) -> Result<Option<i64>, Stop> {
+/// The month's distinct users that this run staged for the tenant. None where they are known already, or where a single
+/// day is recorded with more: then the month's events are not all there any more, and nothing is guessed.
+pub async fn staged_users(run: &TenantRun, month: Days) -> Result<Option<i64>, Stop> {
     run.read(async |tx| {
-        Ok(sqlx::query_scalar(
-            "SELECT (figures ->> 'active_users')::bigint FROM staging.usage_figures
-              WHERE tenant_id = yakin.current_tenant() AND run_id = $1 AND source = 'month_users'",
-        )
-        .bind(run.id())
-        .fetch_optional(tx)
-        .await?)
+        Ok(sqlx::query_scalar(include_str!("staged_users.sql"))
+            .bind(run.id())
+            .bind(month.start.to_sqlx())
+            .bind(month.end.to_sqlx())
+            .fetch_optional(tx)
+            .await?)
     })
     .await
 }

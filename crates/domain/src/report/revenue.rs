@@ -186,8 +186,10 @@ impl Loaded {
             sums.each_ref().map(|s| Cell::money(s.as_ref().map(of), currency))
         };
         let count = |of: fn(&Sum) -> i64| sums.each_ref().map(|s| Cell::count(s.as_ref().map(of)));
-        let mean =
-            |s: &Sum| (s.companies > 0).then(|| (s.total / Decimal::from(s.companies)).round_dp(2));
+        let digits = if currency == "JPY" { 0 } else { 2 };
+        let mean = |s: &Sum| {
+            (s.companies > 0).then(|| (s.total / Decimal::from(s.companies)).round_dp(digits))
+        };
         let mut table = Compared::new(words);
         table.row(words.say(Say::Invoices), count(|s| s.invoices));
         table.row(words.say(Say::InvoicedCompanies), count(|s| s.companies));
