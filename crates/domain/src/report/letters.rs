@@ -100,7 +100,7 @@ pub async fn take(
         _ => return Ok(Taken::Over),
     };
     let holder = (state == "sending").then_some((job, token));
-    set(tx, letter, (state, holder, None, None)).await?;
+    set(tx, letter, Change { state, holder, error: None, sent: None }).await?;
     Ok(taken)
 }
 
@@ -111,14 +111,21 @@ pub async fn settle(
     (state, error): (&str, Option<&str>),
     at: Timestamp,
 ) -> Result<(), Stop> {
-    set(tx, letter, (state, None, error, (state == "sent").then_some(at))).await
+    let sent = (state == "sent").then_some(at);
+    set(tx, letter, Change { state, holder: None, error, sent }).await
 }
 
-async fn set(
-    tx: &mut Tx,
-    letter: Letter<'_>,
-    (state, holder, error, sent): (&str, Option<(i64, i64)>, Option<&str>, Option<Timestamp>),
-) -> Result<(), Stop> {
+/// What becomes of a mail's row.
+struct Change<'a> {
+    state: &'a str,
+    /// Job and token of the attempt that sends it.
+    holder: Option<(i64, i64)>,
+    error: Option<&'a str>,
+    sent: Option<Timestamp>,
+}
+
+async fn set(tx: &mut Tx, letter: Letter<'_>, change: Change<'_>) -> Result<(), Stop> {
+    let Change { state, holder, error, sent } = change;
     sqlx::query(
         "UPDATE app.platform_report_mails
             SET state = $4, job_id = $5, token = $6, error = left($7, 1000), sent_at = $8
