@@ -2,6 +2,7 @@
 //! document's files over a pipe and can open nothing else.
 
 mod built_in;
+pub mod chart;
 mod child;
 mod documents;
 mod error;
