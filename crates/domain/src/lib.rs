@@ -8,6 +8,7 @@ pub mod files;
 pub mod health;
 pub mod maintenance;
 pub mod report;
+pub mod performance;
 pub mod sample;
 pub mod tokens;
 pub mod usage;
