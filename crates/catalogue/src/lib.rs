@@ -4,6 +4,7 @@ pub mod data;
 mod invoice_documents;
 pub mod monitor;
 pub mod notify;
+mod performance_papers;
 pub mod report;
 mod report_documents;
 pub mod skillsheet;

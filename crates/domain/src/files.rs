@@ -143,6 +143,7 @@ pub fn content_type(file_type: &str) -> &'static str {
         "pdf" => "application/pdf",
         "csv" => "text/csv",
         "json" => "application/json",
+        "html" => "text/html",
         "xlsx" => "application/vnd.openxmlformats-officedocument.spreadsheetml.sheet",
         _ => "application/octet-stream",
     }

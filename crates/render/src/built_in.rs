@@ -24,6 +24,7 @@ pub const FOLDERS: &[Folder] = &[
     files!("invoice": "main.typ" "data.typ" "labels.toml"
         "sample.json" "sample_adjustment.json" "sample_en.json"),
     files!("report": "main.typ" "data.typ" "labels.toml" "sample.json" "sample_en.json"),
+    files!("performance": "main.typ" "sample.json" "sample_en.json"),
 ];
 
 #[cfg(test)]

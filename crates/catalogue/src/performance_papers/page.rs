@@ -73,8 +73,14 @@ fn body(part: &Part) -> Markup {
 fn shown(cell: &Cell, right: bool) -> Markup {
     html! {
         td.right[right].flag[cell.flag] {
-            (cell.text)
+            (clean(&cell.text))
             @if let Some(svg) = &cell.svg { (PreEscaped(svg)) }
         }
     }
+}
+
+/// Without control characters and marks that turn the direction of what is read.
+fn clean(text: &str) -> String {
+    let turns = |c| matches!(c, '\u{200e}' | '\u{200f}' | '\u{202a}'..='\u{202e}' | '\u{2066}'..='\u{2069}');
+    text.chars().filter(|c| !c.is_control() && !turns(*c)).collect()
 }

@@ -29,12 +29,23 @@ pub struct Chapter {
 #[derive(Clone, Debug, Serialize)]
 #[serde(tag = "kind", rename_all = "lowercase")]
 pub enum Part {
-    Heading { text: String },
-    Text { text: String },
+    Heading {
+        text: String,
+    },
+    Text {
+        text: String,
+    },
     /// How to read what stands above.
-    Note { text: String },
-    Chart { svg: String },
-    Table { columns: Vec<Column>, rows: Vec<Vec<Cell>> },
+    Note {
+        text: String,
+    },
+    Chart {
+        svg: String,
+    },
+    Table {
+        columns: Vec<Column>,
+        rows: Vec<Vec<Cell>>,
+    },
 }
 
 /// A table's column.

@@ -14,6 +14,7 @@ mod monthly_002_report_generation;
 mod realtime_001_periodic_approach;
 mod realtime_002_notification_delivery;
 mod weekly_001_weekly_maintenance;
+mod weekly_002_performance_analysis;
 
 /// The block's list.
 pub const BATCHES: &[fn() -> Arc<dyn AnyBatch>] = &[
@@ -25,4 +26,5 @@ pub const BATCHES: &[fn() -> Arc<dyn AnyBatch>] = &[
     entry::<realtime_001_periodic_approach::PeriodicApproachDelivery>,
     entry::<realtime_002_notification_delivery::NotificationDelivery>,
     entry::<weekly_001_weekly_maintenance::WeeklyMaintenance>,
+    entry::<weekly_002_performance_analysis::PerformanceAnalysis>,
 ];

@@ -69,6 +69,8 @@ const BUILT_IN: &[(&str, &str)] = &[
     built_in!("approach-paused.en"),
     built_in!("delivery-failures.ja"),
     built_in!("delivery-failures.en"),
+    built_in!("performance-week.ja"),
+    built_in!("performance-week.en"),
 ];
 
 impl Templates {

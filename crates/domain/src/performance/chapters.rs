@@ -210,7 +210,7 @@ mod tests {
 
     #[test]
     fn hours_without_data_lower_the_coverage() {
-        let of = |missing| Coverage::of(168, 168 - missing, 0);
+        let of = |missing: i64| Coverage::of(168, 168 - missing, 0);
         assert_eq!((of(30).percent, of(30).complete), (82.1, true));
         assert_eq!((of(40).percent, of(40).complete), (76.2, false));
         assert_eq!((of(0).percent, of(168).percent), (100.0, 0.0));
