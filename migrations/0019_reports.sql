@@ -48,7 +48,7 @@ CALL yakin.wall('app.reports', 'SELECT, INSERT', 'SELECT');
 CREATE TABLE app.platform_reports (
     report_key text NOT NULL,
     period_start date NOT NULL,
-    format text NOT NULL CHECK (format IN ('pdf', 'xlsx')),
+    format text NOT NULL CHECK (format IN ('pdf', 'xlsx', 'html', 'json')),
     key text NOT NULL UNIQUE,
     size_bytes bigint NOT NULL CHECK (size_bytes >= 0),
     sha256 text NOT NULL,

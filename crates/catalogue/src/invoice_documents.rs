@@ -139,11 +139,7 @@ pub(crate) fn pretty(data: &serde_json::Value) -> Result<Vec<u8>, Stop> {
         .map_err(|e| Stop::give_up(Cause::Defect, format!("the document's data: {e}")))
 }
 
-<<<<<<< HEAD
 /// The storage of this node.
-=======
-/// The node's storage.
->>>>>>> a01d7ed (Report last week's performance (WEEKLY_002))
 pub(crate) fn storage(run: &TenantRun) -> Result<Arc<Storage>, Stop> {
     Outside::of(run)?.storage.clone().ok_or_else(|| {
         let why = "no storage is configured: write [storage] url = \"file:///…\" into yakin.toml, then requeue";
@@ -151,11 +147,7 @@ pub(crate) fn storage(run: &TenantRun) -> Result<Arc<Storage>, Stop> {
     })
 }
 
-<<<<<<< HEAD
 /// The renderer of this node.
-=======
-/// The node's renderer.
->>>>>>> a01d7ed (Report last week's performance (WEEKLY_002))
 pub(crate) fn renderer(run: &TenantRun) -> Result<Arc<Renderer>, Stop> {
     run.resource::<Renderer>()
         .ok_or_else(|| Stop::give_up(Cause::Data, "this node renders no documents"))

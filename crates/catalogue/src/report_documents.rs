@@ -61,10 +61,14 @@ pub async fn forms(
 }
 
 /// What the mail of one of the service's own reports says.
-#[derive(Clone, Copy, Debug)]
+#[derive(Clone, Debug)]
 pub struct Said<'a> {
-    pub title: &'a str,
-    pub month: &'a str,
+    pub template: &'a str,
+    pub language: &'a str,
+    /// What the template is filled with, an object; `files`, `attached` and `incomplete` are added.
+    pub data: serde_json::Value,
+    /// The forms that it carries, while they are not too large together.
+    pub attached: &'a [&'a str],
 }
 
 /// Sends one of the service's own reports to one recipient, once.
@@ -119,10 +123,11 @@ async fn compose(
     letter: Letter<'_>,
     (said, made): (Said<'_>, &[PlatformMade]),
 ) -> Result<Mail, Stop> {
-    let attached = made.iter().map(|form| form.size_bytes).sum::<i64>() <= MOST_ATTACHED;
+    let carried = || made.iter().filter(|form| said.attached.contains(&form.format.as_str()));
+    let attached = carried().map(|form| form.size_bytes).sum::<i64>() <= MOST_ATTACHED;
     let mut attachments = Vec::new();
     let storage = storage(run)?;
-    for form in made.iter().filter(|_| attached) {
+    for form in carried().filter(|_| attached) {
         let bytes = storage.get(&form.key, MOST_ATTACHED.unsigned_abs()).await;
         let name = form.key.rsplit('/').next().unwrap_or(&form.key).to_owned();
         let content_type = files::content_type(&form.format).to_owned();
@@ -130,18 +135,19 @@ async fn compose(
     }
     let keys: Vec<&str> = made.iter().map(|form| form.key.as_str()).collect();
     let incomplete = made.iter().find_map(|form| form.incomplete.as_deref()).unwrap_or_default();
-    let data = json!({"report": said.title, "month": said.month, "attached": attached, "files": keys,
-                      "incomplete": incomplete});
+    let mut data = said.data;
+    data["files"] = json!(keys);
+    data["attached"] = json!(attached);
+    data["incomplete"] = json!(incomplete);
     let content = outside
         .templates
-        .render("platform-report", Channel::Email, &management(run).language, &data)
-        .map_err(|e| Stop::give_up(Cause::Data, format!("template platform-report: {e}")))?;
-    let month = letter.first.strftime("%Y-%m").to_string();
+        .render(said.template, Channel::Email, said.language, &data)
+        .map_err(|e| Stop::give_up(Cause::Data, format!("template {}: {e}", said.template)))?;
     let whom: String = Stored::of(letter.recipient.as_bytes()).sha256.chars().take(16).collect();
     Ok(Mail {
-        message_id: format!("yakin.report.{}.{month}.{whom}", letter.report),
+        message_id: format!("yakin.report.{}.{}.{whom}", letter.report, letter.first),
         to: letter.recipient.to_owned(),
-        subject: content.subject.unwrap_or_else(|| said.title.to_owned()),
+        subject: content.subject.unwrap_or_else(|| letter.report.to_owned()),
         text: content.text,
         html: content.html,
         attachments,

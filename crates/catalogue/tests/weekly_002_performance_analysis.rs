@@ -92,8 +92,8 @@ async fn everything(post: &Post) -> String {
                        (SELECT string_agg(d::text, E'\\n' ORDER BY d) FROM app.endpoint_days d),
                        (SELECT string_agg(d::text, E'\\n' ORDER BY d) FROM app.database_weeks d),
                        (SELECT string_agg(w::text, E'\\n' ORDER BY w) FROM app.performance_weeks w),
-                       (SELECT string_agg(f::text, E'\\n' ORDER BY f) FROM app.platform_files f),
-                       (SELECT string_agg(m::text, E'\\n' ORDER BY m) FROM app.platform_mails m))",
+                       (SELECT string_agg(f::text, E'\\n' ORDER BY f) FROM app.platform_reports f),
+                       (SELECT string_agg(m::text, E'\\n' ORDER BY m) FROM app.platform_report_mails m))",
     )
     .await
 }
@@ -251,8 +251,8 @@ async fn a_second_run_has_one_row_one_set_of_files_and_one_mail() {
     assert_eq!(everything(&post).await, first);
     assert_eq!(smtp.mails().len(), 1);
     let kept: (i64, i64, String) = sqlx::query_as(
-        "SELECT (SELECT count(*) FROM app.performance_weeks), (SELECT count(*) FROM app.platform_files),
-                (SELECT string_agg(state, ',') FROM app.platform_mails)",
+        "SELECT (SELECT count(*) FROM app.performance_weeks), (SELECT count(*) FROM app.platform_reports),
+                (SELECT string_agg(state, ',') FROM app.platform_report_mails)",
     )
     .fetch_one(&post.database.owner)
     .await

@@ -133,9 +133,14 @@ async fn built(
 
 async fn letter(run: &TenantRun, months: &Months, which: Which, payload: &Value) -> Outcome {
     let recipient = payload["recipient"].as_str().unwrap_or_default();
-    let words = Words::of(&management(run).language);
-    let month = words.month(months.this);
-    let said = Said { title: words.say(which.title()), month: &month };
+    let management = management(run);
+    let words = Words::of(&management.language);
+    let said = Said {
+        template: "platform-report",
+        language: &management.language,
+        data: json!({"report": words.say(which.title()), "month": words.month(months.this)}),
+        attached: &FORMATS,
+    };
     let letter = Letter { report: which.key(), first: months.this.start, recipient };
     send(run, letter, said).await
 }

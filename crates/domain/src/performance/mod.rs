@@ -1,5 +1,5 @@
 //! How the service performed in a week (WEEKLY_002): hours of requests counted once and merged, compared with the week
-//! before; the database week by week; the report of both, and what became of its files and mails.
+//! before; the database week by week; the report of both.
 
 pub mod analyse;
 pub mod changes;
@@ -7,8 +7,10 @@ pub mod chapters;
 pub mod database;
 pub mod durations;
 pub mod hours;
-pub mod papers;
 pub mod week;
 
 pub use chapters::Report;
 pub use week::Week;
+
+/// The report's key among those of the platform.
+pub const PERFORMANCE: &str = "performance-week";

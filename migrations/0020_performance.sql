@@ -73,38 +73,6 @@ CREATE TABLE app.performance_weeks (
 COMMENT ON TABLE app.performance_weeks IS '週次パフォーマンス分析 (ISO 週ごとに一行、WEEKLY_002)';
 GRANT SELECT, INSERT ON app.performance_weeks TO yakin_platform;
 
--- Files of no tenant, and the mails that carry them: one per report, period and recipient, for ever.
-CREATE TABLE app.platform_files (
-    report_key text NOT NULL,
-    period_start date NOT NULL,
-    format text NOT NULL CHECK (format IN ('pdf', 'html', 'json')),
-    key text NOT NULL UNIQUE,
-    size_bytes bigint NOT NULL CHECK (size_bytes >= 0),
-    sha256 text NOT NULL,
-    run_id bigint NOT NULL,
-    created_at timestamptz NOT NULL,
-    PRIMARY KEY (report_key, period_start, format)
-);
-COMMENT ON TABLE app.platform_files IS '事業者の報告書のファイル (種類・期間・形式ごとに一つ)';
-GRANT SELECT, INSERT ON app.platform_files TO yakin_platform;
-
-CREATE TABLE app.platform_mails (
-    report_key text NOT NULL,
-    period_start date NOT NULL,
-    recipient text NOT NULL,
-    state text NOT NULL DEFAULT 'pending' CHECK (state IN ('pending', 'sending', 'sent', 'failed', 'uncertain')),
-    job_id bigint,
-    token bigint,
-    error text,
-    sent_at timestamptz,
-    run_id bigint NOT NULL,
-    created_at timestamptz NOT NULL,
-    PRIMARY KEY (report_key, period_start, recipient),
-    CHECK ((state = 'sending') = (job_id IS NOT NULL))
-);
-COMMENT ON TABLE app.platform_mails IS '事業者の報告書の送付 (報告書と宛先ごとに一度)';
-GRANT SELECT, INSERT, UPDATE ON app.platform_mails TO yakin_platform;
-
 -- Statements as pg_stat_statements has them, wherever its extension is; NULL without it. It runs as the owner, whose
 -- rights say which roles' statements he may read. Only statements about rows, in which constants are placeholders: the
 -- text of others may hold a password.
