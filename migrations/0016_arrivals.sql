@@ -48,6 +48,16 @@ DO $$
 BEGIN
     EXECUTE format('CREATE POLICY announces ON yakin.arrivals FOR INSERT TO %I WITH CHECK (true)', current_user);
 END $$;
+-- What a tenant's work left for later announces itself again.
+CREATE FUNCTION yakin.announce(p_topic text, p_due timestamptz) RETURNS void
+    LANGUAGE sql SECURITY DEFINER SET search_path = pg_catalog
+BEGIN ATOMIC
+    INSERT INTO yakin.arrivals (topic, tenant_id, due_at)
+    SELECT p_topic, yakin.current_tenant(), p_due
+     WHERE EXISTS (SELECT FROM yakin.batches WHERE schedule = 'on ' || p_topic AND enabled);
+END;
+REVOKE ALL ON FUNCTION yakin.announce(text, timestamptz) FROM PUBLIC;
+GRANT EXECUTE ON FUNCTION yakin.announce(text, timestamptz) TO yakin_tenant;
 CREATE TRIGGER announce AFTER INSERT ON app.deliveries
     REFERENCING NEW TABLE AS added FOR EACH STATEMENT EXECUTE FUNCTION yakin.announce_deliveries();
 
@@ -71,3 +81,8 @@ COMMENT ON COLUMN app.users.phone IS '電話番号 (E.164、SMSの宛先)';
 -- A temporary failure is tried again within the attempt, some seconds later.
 ALTER TABLE app.delivery_attempts ADD COLUMN tries smallint NOT NULL DEFAULT 1 CHECK (tries >= 1);
 COMMENT ON COLUMN app.delivery_attempts.tries IS 'この試行の中で送ろうとした回数';
+
+-- What finally failed when it was sent at once is told with the next hour's, not in a mail for each.
+ALTER TABLE app.deliveries ADD COLUMN untold boolean NOT NULL DEFAULT false;
+COMMENT ON COLUMN app.deliveries.untold IS '最終的に失敗し、まだ管理者に知らせていない';
+CREATE INDEX deliveries_untold ON app.deliveries (tenant_id) WHERE untold;

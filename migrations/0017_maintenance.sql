@@ -15,7 +15,7 @@ COMMENT ON TABLE app.retention_policies IS '保存期間 (データの種類ご�
 COMMENT ON COLUMN app.retention_policies.delete_after_days IS 'この日数を過ぎたら消す。NULL = 消さない';
 COMMENT ON COLUMN app.retention_policies.at_least_days IS '約束した最短の日数 (これより短くはできない)';
 GRANT SELECT ON app.retention_policies TO yakin_tenant;
-GRANT SELECT, UPDATE ON app.retention_policies TO yakin_platform;
+GRANT SELECT, UPDATE (archive_after_days, delete_after_days) ON app.retention_policies TO yakin_platform;
 
 -- Raw logs: bills are made of them for the month before, and corrected for a while after; thirteen months are kept.
 INSERT INTO app.retention_policies (data_class, title, archive_after_days, delete_after_days, at_least_days) VALUES

@@ -10,3 +10,8 @@ ALTER TABLE yakin.alert_messages
 COMMENT ON TABLE yakin.alert_messages IS 'アラートと朝の報告の通知 (経路ごと、届くまで)';
 COMMENT ON COLUMN yakin.alert_messages.morning IS 'どの日の朝の報告か';
 CREATE UNIQUE INDEX alert_messages_morning ON yakin.alert_messages (morning, route) WHERE morning IS NOT NULL;
+
+-- What is looked at every few seconds finds its rows however many runs of each minute and arrival there are.
+CREATE INDEX runs_troubled ON yakin.runs (ended_at) WHERE outcome IN ('failed', 'partial', 'skipped');
+CREATE INDEX firings_missed ON yakin.firings (ended_at) WHERE outcome = 'missed';
+CREATE INDEX runs_rerun_of ON yakin.runs (rerun_of) WHERE rerun_of IS NOT NULL;

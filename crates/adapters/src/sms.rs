@@ -108,6 +108,11 @@ fn classify(reply: &Reply) -> Answer {
             }
         };
     }
+    if matches!(reply.status, 408 | 502 | 504) {
+        // somebody on the way gave up waiting: the message may have gone
+        let reason = format!("sms answered {}", reply.status);
+        return Answer::Uncertain { reason };
+    }
     let code = told.as_ref().and_then(|told| told["code"].as_u64());
     let answer = by_status("sms", reply, code.map(|code| code.to_string()).as_deref());
     match (answer, code) {

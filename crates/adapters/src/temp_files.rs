@@ -53,6 +53,10 @@ pub fn clear(dir: &Path, before: Timestamp, planned: bool) -> Result<Cleared> {
                 folders.push(path);
                 continue;
             }
+            // sockets and pipes are somebody's door, however old
+            if !(meta.is_file() || meta.is_symlink()) {
+                continue;
+            }
             cleared.files += 1;
             if !is_old(&meta, before) {
                 continue;

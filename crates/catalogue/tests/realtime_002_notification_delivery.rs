@@ -80,7 +80,7 @@ async fn a_notification_goes_out_in_the_second_it_is_expanded() {
 #[tokio::test(flavor = "multi_thread")]
 async fn a_temporary_answer_is_tried_thrice_in_one_attempt_and_the_others_go_on() {
     let smtp = SmtpStandIn::start(Tls::None).await;
-    let post = world(&smtp, &[ID]).await;
+    let post = world(&smtp, &[ID, "BATCH-402"]).await;
     let tenant = post.client("aaa").await;
     smtp.once(At::Rcpt, "451 4.3.0 try later");
     smtp.on_rcpt(&format!("mail2@t{tenant}.example"), "451 4.3.0 try later");
@@ -108,8 +108,14 @@ async fn a_temporary_answer_is_tried_thrice_in_one_attempt_and_the_others_go_on(
         .one("SELECT due_at = '2026-11-01T10:03:20+09:00' FROM app.deliveries WHERE state = 'retry_wait'")
         .await;
     assert!(due, "BATCH-402's table says an hour");
-    let told: i64 = post.one("SELECT count(*) FROM app.deliveries WHERE source = 'digest'").await;
-    assert_eq!(told, 2, "the administrator and operations");
+    let told = async || -> i64 {
+        post.one("SELECT count(*) FROM app.deliveries WHERE source = 'digest'").await
+    };
+    assert_eq!(told().await, 0, "failures are told once an hour");
+    for expected in [2, 2] {
+        post.run("BATCH-402", None, &[]).await;
+        assert_eq!(told().await, expected, "the administrator and operations");
+    }
 }
 
 #[tokio::test(flavor = "multi_thread")]
@@ -267,4 +273,34 @@ async fn a_tenant_without_a_relay_is_blocked_and_the_others_are_done() {
     .unwrap();
     assert_eq!(ended, ["t done", "f blocked the tenant has no mail relay"]);
     assert_eq!((runs(&post).await[0].as_str(), smtp.mails().len()), ("REALTIME_002 partial 2", 2));
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_relay_that_is_down_holds_up_no_other_sender_and_its_rows_come_again() {
+    let smtp = SmtpStandIn::start(Tls::None).await;
+    let sms = SmsStandIn::start().await;
+    let post = Post::new(BEGIN, &[ID], &[&plain(&smtp)], &[sms.host()]).await;
+    let tenant = post.client("aaa").await;
+    let credentials = serde_json::from_str(&sms.credentials()).unwrap();
+    let integration = post.integration(tenant, "sms", 600, &credentials).await;
+    smtp.set_down(true).await;
+    post.mails(tenant, 3, 2).await;
+    post.settle().await;
+    assert_eq!((post.states().await.as_str(), runs(&post).await.len()), ("pending 3", 1));
+    // an SMS of the same tenant does not wait for the relay
+    post.sql(&format!(
+        "INSERT INTO app.deliveries (tenant_id, source, source_id, channel, recipient, sender, integration_id, priority,
+                                     body, due_at, expires_at, created_at)
+         VALUES ({tenant}, 'notification', 7, 'sms', '+819012345678', 'tenant', {integration}, 1, '至急',
+                 '{BEGIN}', '2026-11-02', '{BEGIN}')"
+    ))
+    .await;
+    post.settle().await;
+    assert_eq!((sms.posts().len(), post.states().await.as_str()), (1, "pending 3, sent 1"));
+    smtp.set_down(false).await;
+    post.live("2026-11-01T09:08:19+09:00").await;
+    assert_eq!(smtp.mails().len(), 0, "the relay rests for five minutes");
+    post.live("2026-11-01T09:08:20+09:00").await;
+    assert_eq!((smtp.mails().len(), post.states().await.as_str()), (3, "sent 4"));
+    assert_eq!(post.one::<i64>("SELECT count(*) FROM yakin.arrivals").await, 0);
 }

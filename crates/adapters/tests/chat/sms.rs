@@ -48,6 +48,11 @@ async fn every_answer_has_its_meaning() {
         assert_eq!(answer.word(), word, "{status} {code}");
         assert_eq!(answer.reason(), format!("sms answered {status} {code}"));
     }
+    for status in [408, 502, 504] {
+        stand_in.answer_next(Next::status(status));
+        let answer = sms.send(&outgoing, TO, &message("x"), now()).await;
+        assert_eq!(answer.word(), "uncertain", "{status}: it may have gone");
+    }
     stand_in.answer_next(Next::throttled("7"));
     let answer = sms.send(&outgoing, TO, &message("x"), now()).await;
     assert!(

@@ -39,7 +39,7 @@ pub(crate) async fn tenants_with(
 
 /// Ends a tenant's piece: what finally failed becomes its digest, what was done its counts. The digest is committed
 /// first: it is due although a sender could not be used.
-pub(crate) async fn told(run: &TenantRun, outside: &Outside, delivered: &Delivered) -> Outcome {
+async fn told(run: &TenantRun, outside: &Outside, delivered: &Delivered) -> Outcome {
     run.step(async |tx| {
         let failed = digest(tx, outside, run.id(), run.at()).await?;
         insert(tx, &failed, run.at()).await

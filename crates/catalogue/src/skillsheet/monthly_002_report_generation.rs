@@ -5,6 +5,7 @@ use serde::Deserialize;
 use serde_json::{Value, json};
 use yakin_domain::report::month::Months;
 use yakin_domain::report::{company, revenue};
+use yakin_domain::usage::staging;
 use yakin_engine::days::day_of;
 use yakin_engine::prelude::*;
 use yakin_engine::tenant::PLATFORM;
@@ -47,7 +48,11 @@ impl Batch for MonthlyReportGeneration {
         priority: Priority::Medium,
         timeout: mins(120),
         retry: exponential(3, secs(5), secs(60)),
-        retry_by_cause: &[],
+        // a relay that is down for an hour costs no mail
+        retry_by_cause: &[
+            (Cause::Network, exponential(8, mins(2), mins(30))),
+            (Cause::Overload, exponential(8, mins(2), mins(30))),
+        ],
         severity: Severity::Critical,
         expected: mins(60),
         params: &[
@@ -100,6 +105,7 @@ impl Batch for MonthlyReportGeneration {
         };
         let failed: Vec<i64> = ended.failed.iter().chain(&ended.blocked).copied().collect();
         run.write(async |tx| {
+            staging::forget(tx, run).await?;
             for which in &wanted.platform {
                 if *which != Which::Revenue || impossible.is_none() {
                     let payload = json!({"failed": failed, "mail": p.send_mail});

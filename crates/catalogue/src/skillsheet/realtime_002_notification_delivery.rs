@@ -3,12 +3,13 @@
 use jiff::SignedDuration;
 use serde::Deserialize;
 use yakin_domain::delivery::deliver::{Order, deliver, plan};
-use yakin_domain::delivery::outbox::Selection;
+use yakin_domain::delivery::digest::leave_untold;
+use yakin_domain::delivery::outbox::{self, Selection};
 use yakin_domain::delivery::policy::Rules;
 use yakin_domain::delivery::{Channel, Outside, Urgency};
 use yakin_engine::prelude::*;
 
-use crate::notify::{overseen, tenants_with, told};
+use crate::notify::{overseen, tenants_with};
 
 pub struct NotificationDelivery;
 
@@ -22,8 +23,9 @@ pub struct Params {
 const FIRST: &[&str] = &["pending"];
 /// Tries within the attempt, 2 and 4 seconds apart, while the answer is temporary.
 const TRIES: i16 = 3;
-/// A piece waits so long for a rate or a resting relay; what is left then is BATCH-406's.
-const WAITS: SignedDuration = SignedDuration::from_mins(10);
+/// A piece waits so long for the next minute of a rate; what rests longer is announced again, and holds up no other
+/// sender of its tenant.
+const WAITS: SignedDuration = SignedDuration::from_mins(2);
 
 impl Batch for NotificationDelivery {
     type Params = Params;
@@ -81,7 +83,12 @@ impl Batch for NotificationDelivery {
         }
         let outside = Outside::of(run)?;
         let delivered = deliver(run, &outside, &[order]).await?;
-        told(run, &outside, &delivered).await
+        if let Some(at) = delivered.resumes {
+            run.step(async |tx| outbox::announce(tx, at).await).await?;
+        }
+        // one digest an hour, BATCH-402's or 406's, not one for each of these pieces
+        run.step(async |tx| leave_untold(tx, run.id()).await).await?;
+        run.write(async |_| delivered.outcome()).await
     }
 
     async fn finish(run: &PlatformRun, p: &Params, _: &Ended) -> Outcome {

@@ -47,7 +47,11 @@ impl Batch for PerformanceAnalysis {
         priority: Priority::Medium,
         timeout: mins(60),
         retry: exponential(3, secs(5), secs(60)),
-        retry_by_cause: &[],
+        // a relay that is down for an hour costs no mail
+        retry_by_cause: &[
+            (Cause::Network, exponential(8, mins(2), mins(30))),
+            (Cause::Overload, exponential(8, mins(2), mins(30))),
+        ],
         severity: Severity::Medium,
         expected: mins(5),
         params: &[

@@ -30,6 +30,8 @@ pub struct Delivered {
     pub totals: Totals,
     /// Senders that could not be used, and why.
     pub unusable: Vec<String>,
+    /// When a sender that rests, or whose rate is spent, can send on: later than the order waits.
+    pub resumes: Option<Timestamp>,
 }
 
 impl Delivered {
@@ -78,19 +80,19 @@ pub async fn deliver(
     outside: &Outside,
     orders: &[Order<'_>],
 ) -> Result<Delivered, Stop> {
-    let (mut wake, mut unusable) = (None, Vec::new());
+    let (mut wake, mut resumes, mut unusable) = (None, None, Vec::new());
     for order in orders {
         run.step(async |tx| order.clear(tx, run).await).await?;
         let due = run.read(async |tx| outbox::due_senders(tx, &order.which).await).await?;
         for sender in due {
-            let wait = match serve(run, outside, order, &sender).await? {
-                Ok(wait) => wait.filter(|at| *at <= order.until),
-                Err(why) => {
-                    unusable.push(format!("{why} ({} deliveries wait)", sender.rows));
-                    None
+            match serve(run, outside, order, &sender).await? {
+                Ok(Some(at)) if at < order.until => {
+                    wake = [wake, Some(at)].into_iter().flatten().min()
                 }
-            };
-            wake = [wake, wait].into_iter().flatten().min();
+                Ok(Some(at)) => resumes = [resumes, Some(at)].into_iter().flatten().min(),
+                Ok(None) => {}
+                Err(why) => unusable.push(format!("{why} ({} deliveries wait)", sender.rows)),
+            }
         }
     }
     if let Some(at) = wake {
@@ -100,7 +102,7 @@ pub async fn deliver(
     for order in orders {
         totals.add(run.read(async |tx| outbox::totals(tx, &order.which, run.id()).await).await?);
     }
-    Ok(Delivered { totals, unusable })
+    Ok(Delivered { totals, unusable, resumes })
 }
 
 /// Sends a sender's rows by the first way that is open, and by the next when that one closes. Returns when more can be

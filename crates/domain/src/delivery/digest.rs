@@ -23,8 +23,21 @@ struct Failure {
     error: String,
 }
 
-/// The digest of what the run finally failed to deliver for this tenant, as deliveries of their own; none when
-/// nothing failed. Digests are not told of in digests.
+/// Leaves what the run finally failed to deliver to the next digest.
+pub async fn leave_untold(tx: &mut Tx, run: i64) -> Result<(), Stop> {
+    sqlx::query(
+        "UPDATE app.deliveries SET untold = true
+          WHERE tenant_id = yakin.current_tenant() AND ended_run = $1 AND state IN ('failed', 'uncertain')
+            AND source <> 'digest'",
+    )
+    .bind(run)
+    .execute(tx)
+    .await?;
+    Ok(())
+}
+
+/// The digest of what the run finally failed to deliver for this tenant, and of what was left untold, as deliveries of
+/// their own; none when nothing failed. Digests are not told of in digests.
 pub async fn digest(
     tx: &mut Tx,
     outside: &Outside,
@@ -32,10 +45,13 @@ pub async fn digest(
     now: Timestamp,
 ) -> Result<Vec<NewDelivery>, Stop> {
     let failures: Vec<Failure> = sqlx::query_as(
-        "SELECT channel, recipient, coalesce(subject, '') AS subject, coalesce(error, state) AS error
-           FROM app.deliveries
-          WHERE tenant_id = yakin.current_tenant() AND ended_run = $1 AND state IN ('failed', 'uncertain')
-            AND source <> 'digest' ORDER BY delivery_id LIMIT 10000",
+        "WITH told AS (
+             UPDATE app.deliveries SET untold = false
+              WHERE tenant_id = yakin.current_tenant() AND state IN ('failed', 'uncertain') AND source <> 'digest'
+                AND (ended_run = $1 OR untold)
+             RETURNING delivery_id, channel, recipient, subject, error, state)
+         SELECT channel, recipient, coalesce(subject, '') AS subject, coalesce(error, state) AS error
+           FROM told ORDER BY delivery_id LIMIT 10000",
     )
     .bind(run)
     .fetch_all(&mut *tx)

@@ -64,7 +64,7 @@ pub fn expand(
     operator: &Templates,
 ) -> Result<Vec<NewDelivery>, String> {
     let people = recipients(notice, book)?;
-    let mut deliveries = Vec::new();
+    let (mut deliveries, mut unreached) = (Vec::new(), false);
     for route in routes::of(&notice.key, &book.routes)? {
         let Some(channel) = Channel::of(&route.channel) else { continue };
         let source = template(notice, channel, book, operator)?;
@@ -72,15 +72,16 @@ pub fn expand(
         let personal = matches!(channel, Channel::Email | Channel::InApp | Channel::Sms);
         let reached: Vec<_> =
             people.iter().filter(|p| channel != Channel::Sms || p.phone.is_some()).collect();
-        if reached.is_empty() {
-            return Err("recipient: nobody whom it is for has a phone number".to_owned());
-        }
+        unreached |= reached.is_empty();
         for person in reached.into_iter().take(if personal { usize::MAX } else { 1 }) {
             let content = render(&source, &data(notice, book, person))
                 .map_err(|e| format!("template_error: {} {}: {e}", notice.key, channel.word()))?;
             let recipient = address(channel, person, &route);
             deliveries.push(delivery(notice, channel, recipient, &route, content));
         }
+    }
+    if deliveries.is_empty() && unreached {
+        return Err("recipient: nobody whom it is for has a phone number".to_owned());
     }
     Ok(deliveries)
 }

@@ -242,6 +242,12 @@ fn held(still: bool, id: i64) -> Result<(), Stop> {
     Err(Stop::retry(yakin_engine::outcome::Cause::LockConflict, message))
 }
 
+/// Has the tenant's rows sent from then on, by the batch that waits for them (REALTIME_002).
+pub async fn announce(tx: &mut Tx, at: Timestamp) -> Result<(), Stop> {
+    sqlx::query("SELECT yakin.announce('deliveries', $1)").bind(at.to_sqlx()).execute(tx).await?;
+    Ok(())
+}
+
 /// What the run did for this tenant, from its history.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, sqlx::FromRow)]
 pub struct Totals {

@@ -92,8 +92,7 @@ impl<'a> Sending<'a> {
                 return Ok(Turn::Closed);
             }
         }
-        let now = self.run.at();
-        Ok(if now < self.order.until { Turn::Again(now) } else { Turn::Over })
+        Ok(Turn::Again(self.run.at()))
     }
 
     /// Whether no further row is to be begun in this turn.
@@ -164,7 +163,7 @@ impl<'a> Sending<'a> {
             if let Some(at) = next.not_before {
                 tokio::time::sleep_until(at.into()).await;
             }
-            if self.is_over() {
+            if self.is_over() || (next.made > 0 && !self.may_repeat().await?) {
                 break;
             }
             let ready = self.ready(line, &next.row).await?;
@@ -177,12 +176,15 @@ impl<'a> Sending<'a> {
             };
             next.made += 1;
             let temporary = wire && matches!(answer, Answer::Temporary { .. });
+            let (ended, learnt) = self.judge(&next, answer);
             if temporary && next.made < self.order.rules.tries {
+                // known, and recorded if it cannot be put back
+                *last = Some(ended);
                 self.put_back(&mut next).await?;
+                *last = None;
                 waiting.push_back(next);
                 continue;
             }
-            let (ended, learnt) = self.judge(&next, answer);
             // what was refused here says nothing about the sender
             let learnt = if wire { learnt } else { policy::Sender::Unchanged };
             let reason = last.insert(ended).answer.reason().to_owned();
@@ -191,6 +193,13 @@ impl<'a> Sending<'a> {
             }
         }
         Ok(false)
+    }
+
+    /// Whether the sender's rate has room for one more try.
+    async fn may_repeat(&self) -> Result<bool, Stop> {
+        let (pace, now) = (&self.way.pace, self.run.at());
+        let granted = self.run.step(async |tx| pace::grant(tx, pace, 1, now).await).await?;
+        Ok(matches!(granted, Granted::Rows(1..)))
     }
 
     /// Leaves a row that was refused for now until its next try in this attempt; the others go on.

@@ -51,14 +51,13 @@ pub fn changes(endpoint: &str, before: &Measured, now: &Measured, rules: Rules) 
     if before.requests < rules.min_requests.max(1) || now.requests < rules.min_requests.max(1) {
         return Vec::new();
     }
-    let share = |part: fn(&Measured) -> u64, of: &Measured| (part(of), of.requests);
     let ms = |of: &Measured| (u64::from(of.p95_ms), 1);
-    let (server, client): (fn(&Measured) -> u64, fn(&Measured) -> u64) =
-        (|m| m.server_errors, |m| m.client_errors);
+    let server = |of: &Measured| (of.server_errors, of.requests);
+    let client = |of: &Measured| (of.client_errors, of.requests);
     [
         (Measure::P95, ms(before), ms(now), 1.0),
-        (Measure::ServerErrors, share(server, before), share(server, now), 100.0),
-        (Measure::ClientErrors, share(client, before), share(client, now), 100.0),
+        (Measure::ServerErrors, server(before), server(now), 100.0),
+        (Measure::ClientErrors, client(before), client(now), 100.0),
     ]
     .into_iter()
     .filter(|(_, before, now, _)| is_worse(*before, *now, rules.percent))

@@ -49,8 +49,9 @@ fn check(spec: &Spec, key: &str, value: &str) -> Result<(), EngineError> {
     let good = match key {
         "enabled" => matches!(value, "true" | "false"),
         "schedule" => {
-            Plan::parse(value).map_err(EngineError::Refused)?;
-            true
+            let plan = Plan::parse(value).map_err(EngineError::Refused)?;
+            // what arrives is announced by topics that the code knows
+            !matches!(plan, Plan::Never) || value == "manual" || value == text(spec.schedule)
         }
         "attempts" => number(1, 20),
         "severity" => Severity::of(value).is_some_and(|s| s >= spec.severity),

@@ -19,13 +19,18 @@ WITH rule AS (
                         WHERE later.batch_id = r.batch_id AND later.id > r.id AND NOT later.dry_run
                           AND later.period_start IS NOT DISTINCT FROM r.period_start
                           AND later.outcome = 'succeeded' AND later.only_tenants IS NULL)
-       AND (r.period_start IS NULL
-            OR NOT EXISTS (SELECT FROM yakin.run_tenants t WHERE t.run_id = r.id AND t.state IN ('failed', 'blocked'))
+       AND (NOT EXISTS (SELECT FROM yakin.run_tenants t WHERE t.run_id = r.id AND t.state IN ('failed', 'blocked'))
             OR EXISTS (SELECT FROM yakin.run_tenants t
                         WHERE t.run_id = r.id AND t.state IN ('failed', 'blocked')
-                          AND NOT EXISTS (SELECT FROM yakin.completions c
-                                           WHERE (c.batch_id, c.tenant_id, c.period_start)
-                                               = (r.batch_id, t.tenant_id, r.period_start) AND c.run_id > r.id)))
+                          AND CASE WHEN r.period_start IS NULL
+                                   -- what works on no period: a later run has done this tenant
+                                   THEN NOT EXISTS (SELECT FROM yakin.run_tenants l JOIN yakin.runs n ON n.id = l.run_id
+                                                     WHERE l.tenant_id = t.tenant_id AND l.run_id > r.id
+                                                       AND n.batch_id = r.batch_id AND NOT n.dry_run AND l.state = 'done')
+                                   ELSE NOT EXISTS (SELECT FROM yakin.completions c
+                                                     WHERE (c.batch_id, c.tenant_id, c.period_start)
+                                                         = (r.batch_id, t.tenant_id, r.period_start)
+                                                       AND c.run_id > r.id) END))
      ORDER BY r.batch_id, r.period_start, r.id
 ), report AS (
     -- what the last run of a batch that did its work wants people to know
@@ -76,9 +81,11 @@ WITH rule AS (
      GROUP BY j.queue, rule.threshold HAVING count(*) > rule.threshold
     UNION ALL
     SELECT 'slow', p.batch_id, p.batch_id, max(p.run_id), format('the last runs of %s were slower than usual', p.batch_id)
-      FROM (SELECT batch_id, run_id, slow, row_number() OVER (PARTITION BY batch_id ORDER BY run_id DESC) AS n
-              FROM yakin.run_performance WHERE ended_at > $1 - interval '100 days') AS p, rule
-     WHERE rule.name = 'slow' AND p.n <= rule.threshold
+      FROM rule CROSS JOIN batch b
+     CROSS JOIN LATERAL (SELECT batch_id, run_id, slow FROM yakin.run_performance
+                          WHERE batch_id = b.id AND ended_at > $1 - interval '100 days'
+                          ORDER BY ended_at DESC, run_id DESC LIMIT rule.threshold::bigint) AS p
+     WHERE rule.name = 'slow'
      GROUP BY p.batch_id, rule.threshold HAVING bool_and(p.slow) AND count(*) >= rule.threshold
     UNION ALL
     SELECT 'node_gone', format('node %s', n.id), NULL, NULL,
