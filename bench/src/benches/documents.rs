@@ -13,7 +13,8 @@ use crate::report::{Report, Row};
 use crate::tools::root;
 use crate::world::World;
 
-const CHILDREN: usize = 2;
+/// Rendering children of a node, as configured by default.
+pub(super) const CHILDREN: usize = 2;
 const FONTS: [&str; 2] = [
     "/usr/share/fonts/opentype/ipaexfont-gothic/ipaexg.ttf",
     "/usr/share/fonts/opentype/ipaexfont-mincho/ipaexm.ttf",
@@ -37,24 +38,27 @@ pub async fn run(world: &World) -> anyhow::Result<Report> {
     Ok(report)
 }
 
-fn sample() -> anyhow::Result<Value> {
-    let file = root().join("templates/documents/invoice/sample.json");
+/// The data that a built-in document is tried with.
+pub(super) fn sample(document: &str) -> anyhow::Result<Value> {
+    let file = root().join(format!("templates/documents/{document}/sample.json"));
     let text = std::fs::read(&file).with_context(|| format!("reading {}", file.display()))?;
     Ok(serde_json::from_slice(&text)?)
 }
 
-async fn yakin(world: &World, documents: usize) -> anyhow::Result<Row> {
+/// Renders so many documents by two children; how many a second, and processor milliseconds each.
+pub(super) async fn rendered(
+    world: &World,
+    document: &str,
+    documents: usize,
+    data: impl Fn(usize, usize) -> Value,
+) -> anyhow::Result<(f64, f64)> {
     let settings = Settings { children: CHILDREN, ..Settings::new(&world.tools.yakin) };
     let renderer = Renderer::new(settings)?;
-    let data = sample()?;
     let some = |each: usize| {
         let (renderer, data) = (&renderer, &data);
         try_join_all((0..CHILDREN).map(move |first| async move {
             for n in 0..each {
-                let mut data = data.clone();
-                // each its own, as invoices are
-                data["number"] = format!("INV-202610-acme-{first}{n:03}").into();
-                renderer.render("invoice", &data).await?;
+                renderer.render(document, &data(first, n)).await?;
             }
             anyhow::Ok(())
         }))
@@ -63,8 +67,19 @@ async fn yakin(world: &World, documents: usize) -> anyhow::Result<Row> {
     let (before, begun) = (world.cpu_ms(), Instant::now());
     some(documents / CHILDREN).await?;
     let rate = documents as f64 / begun.elapsed().as_secs_f64();
-    let row = Row::new(format!("Yakin, {CHILDREN} children"), rate, "invoices/s");
-    Ok(row.cpu(world.cpu_since(before, documents)))
+    Ok((rate, world.cpu_since(before, documents)))
+}
+
+async fn yakin(world: &World, documents: usize) -> anyhow::Result<Row> {
+    let sample = sample("invoice")?;
+    let data = |first: usize, n: usize| {
+        let mut data = sample.clone();
+        // each its own, as invoices are
+        data["number"] = format!("INV-202610-acme-{first}{n:03}").into();
+        data
+    };
+    let (rate, cpu) = rendered(world, "invoice", documents, data).await?;
+    Ok(Row::new(format!("Yakin, {CHILDREN} children"), rate, "invoices/s").cpu(cpu))
 }
 
 async fn pdfkit(world: &World, each: usize, processes: usize) -> anyhow::Result<Option<Row>> {

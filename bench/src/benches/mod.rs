@@ -10,6 +10,7 @@ mod mails;
 mod pickup;
 mod queue_rate;
 mod redis;
+mod reports;
 mod snapshot;
 mod status;
 mod usage;
@@ -77,6 +78,11 @@ pub const ALL: &[Bench] = &[
         name: "documents",
         what: "invoices rendered to PDF",
         run: |world| Box::pin(documents::run(world)),
+    },
+    Bench {
+        name: "reports",
+        what: "monthly reports of 1,000 companies",
+        run: |world| Box::pin(reports::run(world)),
     },
     Bench {
         name: "mails",

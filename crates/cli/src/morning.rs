@@ -141,12 +141,14 @@ impl Morning {
     pub fn subject(&self) -> String {
         let (day, firings) = (&self.day, self.outcomes.iter().map(|o| o.firings).sum::<i64>());
         let trouble = self.unsettled.iter().filter(|f| f.outcome.is_some()).count();
-        match (self.things(), trouble) {
-            (0, 0) => format!("{day}: all {firings} firings went well, nothing waits"),
-            (0, t) => format!("{day}: {t} of {firings} firings did not go well, nothing waits"),
-            (n, t) => {
-                format!("{day}: {n} waiting for a person, {t} of {firings} firings did not go well")
-            }
+        let ran = match (firings, trouble) {
+            (0, _) => "nothing was due".to_owned(),
+            (_, 0) => format!("all {firings} firings went well"),
+            _ => format!("{trouble} of {firings} firings did not go well"),
+        };
+        match self.things() {
+            0 => format!("{day}: {ran}, nothing waits"),
+            n => format!("{day}: {n} waiting for a person, {ran}"),
         }
     }
 

@@ -20,8 +20,9 @@ use yakin_testkit::TestDatabase;
 use yakin_testkit::stand_in::smtp::SmtpStandIn;
 
 const TENANTS: u32 = 3;
-/// When a night is over that began at one o'clock: after BATCH-204, 301 and 302, and three hours of the hourly batches.
-const MORNING: &str = "2026-11-01T04:00:00+09:00";
+/// When a night is over that began at one o'clock: after BATCH-204, 301 and 302, and three hours of the hourly batches; a
+/// minute after what is due at four, so that its second attempts have room.
+const MORNING: &str = "2026-11-01T04:01:00+09:00";
 /// Each transaction that writes usage or invoices leaves a line, which nothing keeps from being there twice, and takes
 /// its time: so much work is seen in the middle.
 const EFFECTS: &str = "
