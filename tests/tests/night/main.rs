@@ -105,7 +105,7 @@ impl Night {
 
     /// Waits until nothing is left to do before the morning.
     async fn is_over(&self) {
-        until("the night is over", 150, async || {
+        until("the night is over", 300, async || {
             self.site
                 .one(&format!(
                     "SELECT (SELECT virtual_now = '{MORNING}' FROM yakin.control)
