@@ -46,11 +46,10 @@ impl Mornings {
                 "operations.morning is '{at}', expected a time of day such as \"08:30\", or \"off\""
             ))
         })?;
-        let wants = |channel| channel == Channel::Email;
         let routes: Vec<String> = config
             .alerts
             .iter()
-            .filter(|r| r.morning.unwrap_or_else(|| wants(r.channel)))
+            .filter(|r| r.morning.unwrap_or(r.channel == Channel::Email))
             .map(|r| r.name.clone())
             .collect();
         Ok((!routes.is_empty()).then_some(Mornings { at, routes }))

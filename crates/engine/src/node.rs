@@ -50,7 +50,9 @@ pub async fn serve(
         tasks.spawn(watch_loop(engine.clone(), stop.clone()));
     }
     let listening = CancellationToken::new();
-    tokio::spawn(listen_loop(engine.clone(), listen_url.to_owned(), listening.clone()));
+    if options.roles.plan || options.roles.work {
+        tokio::spawn(listen_loop(engine.clone(), listen_url.to_owned(), listening.clone()));
+    }
     if options.roles.work {
         for queue in Queue::ALL {
             let permits = options.permits.of(queue);
@@ -157,7 +159,8 @@ async fn heart_loop(engine: Arc<Engine>, roles: Roles, stop: CancellationToken) 
     }
 }
 
-/// Wakes the work loops when jobs arrive, and the planner when something arrives that a batch waits for. Any error rebuilds the listener; polling goes on meanwhile.
+/// Wakes the work loops when jobs arrive, and the planner when something arrives that a batch waits for. Any error
+/// rebuilds the listener; polling goes on meanwhile.
 async fn listen_loop(engine: Arc<Engine>, url: String, stop: CancellationToken) {
     while !stop.is_cancelled() {
         let listened = tokio::select! {

@@ -152,12 +152,13 @@ pub async fn leave(tx: &mut Tx, (job, token): (i64, i64)) -> Result<(), Stop> {
     Ok(())
 }
 
-/// Marks a row right before its request leaves.
+/// Marks a row right before its request leaves; `None` takes the mark back of one that was refused for now and is tried
+/// again in the same attempt: it is known not to be on its way.
 pub async fn mark_on_wire(
     tx: &mut Tx,
     id: i64,
     (job, token): (i64, i64),
-    now: Timestamp,
+    at: Option<Timestamp>,
 ) -> Result<(), Stop> {
     let marked = sqlx::query(
         "UPDATE app.deliveries SET on_wire_at = $4
@@ -166,22 +167,7 @@ pub async fn mark_on_wire(
     .bind(id)
     .bind(job)
     .bind(token)
-    .bind(now.to_sqlx())
-    .execute(tx)
-    .await?;
-    held(marked.rows_affected() == 1, id)
-}
-
-/// Takes the mark back of a row that was refused for now and is tried again in the same attempt: it is known not to be
-/// on its way.
-pub async fn mark_off_wire(tx: &mut Tx, id: i64, (job, token): (i64, i64)) -> Result<(), Stop> {
-    let marked = sqlx::query(
-        "UPDATE app.deliveries SET on_wire_at = NULL
-          WHERE tenant_id = yakin.current_tenant() AND (delivery_id, job_id, token) = ($1, $2, $3)",
-    )
-    .bind(id)
-    .bind(job)
-    .bind(token)
+    .bind(at.map(|at| at.to_sqlx()))
     .execute(tx)
     .await?;
     held(marked.rows_affected() == 1, id)

@@ -205,7 +205,7 @@ impl<'a> Sending<'a> {
     /// Leaves a row that was refused for now until its next try in this attempt; the others go on.
     async fn put_back(&self, tried: &mut Try) -> Result<(), Stop> {
         let (id, token) = (tried.row.delivery_id, self.run.token());
-        self.run.step(async |tx| outbox::mark_off_wire(tx, id, token).await).await?;
+        self.run.step(async |tx| outbox::mark_on_wire(tx, id, token, None).await).await?;
         tried.not_before = Some(Instant::now() + policy::try_again_after(tried.made));
         Ok(())
     }
@@ -219,7 +219,7 @@ impl<'a> Sending<'a> {
                     outbox::record(tx, ended, token, self.run.id()).await?;
                 }
                 if wire {
-                    outbox::mark_on_wire(tx, row.delivery_id, token, self.run.at()).await?;
+                    outbox::mark_on_wire(tx, row.delivery_id, token, Some(self.run.at())).await?;
                 }
                 Ok(())
             })

@@ -13,23 +13,13 @@ use yakin_engine::tx::Tx;
 
 use super::Tally;
 use crate::tokens::{self, Changed, Passes, Progress};
+use crate::usage::LOGS;
 
 /// Rows a transaction removes.
 const CHUNK: i64 = 1_000;
 /// The most rows a plan counts of a class.
 const COUNTED: i64 = 100_000;
 
-/// Raw logs, in partitions of a month by `created_at`; each name is the table's and the class's.
-const LOGS: [&str; 8] = [
-    "api_call_logs",
-    "login_logs",
-    "report_generation_logs",
-    "user_sessions",
-    "compute_usage_logs",
-    "network_usage_logs",
-    "feature_usage_logs",
-    "engineer_activity_logs",
-];
 /// Tables whose rows each tenant has by an index, with the column of their age.
 const ROWS: [(&str, &str); 3] = [
     ("session_stat_hourly", "hour"),

@@ -13,6 +13,7 @@ use super::cast::{self, Part};
 use super::chat;
 use super::tenant::{self, Tenant};
 use super::{SampleError, SampleSpec, database, discounts, plans, words};
+use crate::usage::LOGS;
 
 /// Makes and commits the sample; returns its tenants and the number of log rows.
 pub(super) async fn fill(
@@ -45,18 +46,6 @@ struct Maker<'a, P: FnMut(&str)> {
 
 /// The tenant that entered most of its assignments anew, with a wrong end.
 pub(super) const BULK_ENTRY: Part = Part::Jumped;
-
-/// The raw logs, by their partitioned tables.
-const LOGS: [&str; 8] = [
-    "api_call_logs",
-    "login_logs",
-    "report_generation_logs",
-    "user_sessions",
-    "compute_usage_logs",
-    "network_usage_logs",
-    "feature_usage_logs",
-    "engineer_activity_logs",
-];
 
 /// The logs of events: statement, name, rows per thousand API calls (82 per cent of the rows are API calls).
 const EVENTS: [(&str, &str, i64); 5] = [

@@ -12,3 +12,16 @@ pub mod service;
 pub mod source;
 pub mod staging;
 pub mod system;
+
+/// The raw logs, in partitions of a month by `created_at`; a name is its table's and its class's in the policies of
+/// retention.
+pub const LOGS: [&str; 8] = [
+    "api_call_logs",
+    "login_logs",
+    "report_generation_logs",
+    "user_sessions",
+    "compute_usage_logs",
+    "network_usage_logs",
+    "feature_usage_logs",
+    "engineer_activity_logs",
+];

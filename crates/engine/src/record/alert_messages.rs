@@ -80,15 +80,15 @@ pub(super) async fn insert(
     .map(|_| ())
 }
 
-/// A day's report of the morning for these routes, each once; returns for how many it is new.
+/// A day's report of the morning for these routes, each once.
 pub async fn insert_morning(
     pool: &PgPool,
     routes: &[String],
     day: Date,
     (subject, message): (&str, &str),
     now: Timestamp,
-) -> Result<u64, sqlx::Error> {
-    let inserted = sqlx::query(
+) -> Result<(), sqlx::Error> {
+    sqlx::query(
         "INSERT INTO yakin.alert_messages (what, morning, route, severity, subject, message, created_at, due_at)
          SELECT 'morning', $2, route, 'info', $3, $4, $5, $5 FROM unnest($1::text[]) AS route
          ON CONFLICT (morning, route) WHERE morning IS NOT NULL DO NOTHING",
@@ -99,8 +99,8 @@ pub async fn insert_morning(
     .bind(message)
     .bind(now.to_sqlx())
     .execute(pool)
-    .await?;
-    Ok(inserted.rows_affected())
+    .await
+    .map(|_| ())
 }
 
 /// Whether each of these routes has its report of that morning.

@@ -5,22 +5,13 @@ use jiff_sqlx::ToSqlx;
 use sqlx::postgres::PgPool;
 
 use super::planner::deadline;
-use super::starter::Started;
+use super::starter::{Started, Verdict};
 use crate::record::runs::{NewRun, create};
 use crate::record::start::try_start;
 use crate::registry::Registry;
 use crate::spec::Spec;
 use crate::tx::Tx;
 use crate::virtual_time;
-
-/// What became of a batch's arrivals.
-enum Verdict {
-    Start,
-    /// They wait: for their tenants' pieces, or for the instant at which they can be told in one.
-    Wait,
-    /// Another node holds the batch.
-    Contended,
-}
 
 /// Starts a run for each batch that something has arrived for, with the tenants that it came for. What cannot be started
 /// now is logged and tried again; the others go on.
@@ -40,14 +31,7 @@ pub async fn start_arrived(
     let mut started = Started::default();
     for batch in batches {
         let Some(known) = registry.get(&batch) else { continue };
-        match start_for(pool, known.spec(), now).await {
-            Ok(Verdict::Start) => started.runs += 1,
-            Ok(Verdict::Wait) => {}
-            Ok(Verdict::Contended) => started.contended = true,
-            Err(error) => {
-                tracing::error!(%error, batch, "no run could be started for arrivals; tried again")
-            }
-        }
+        started.count(&batch, start_for(pool, known.spec(), now).await);
     }
     Ok(started)
 }

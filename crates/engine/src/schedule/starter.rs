@@ -16,9 +16,9 @@ use crate::virtual_time;
 /// How late a firing of a batch without catch-up may still start: deploys take seconds, not minutes.
 const GRACE_SECONDS: i64 = 60;
 
-/// What becomes of a due firing.
+/// What becomes of a due firing, or of what has arrived.
 #[derive(Debug, PartialEq)]
-enum Verdict {
+pub(super) enum Verdict {
     Start,
     Wait,
     /// Another node holds the firing, its batch, or has just started it.
@@ -41,6 +41,19 @@ pub struct Started {
 }
 
 impl Started {
+    /// Counts what became of one; an error is logged, and it is tried again.
+    pub(super) fn count(&mut self, batch: &str, verdict: Result<Verdict, sqlx::Error>) {
+        match verdict {
+            Ok(Verdict::Start) => self.runs += 1,
+            Ok(Verdict::End { outcome, .. }) => self.ended.push(outcome),
+            Ok(Verdict::Wait) => {}
+            Ok(Verdict::Contended) => self.contended = true,
+            Err(error) => {
+                tracing::error!(%error, batch, "a firing could not be started; tried again")
+            }
+        }
+    }
+
     /// Adds what became of others.
     pub(crate) fn add(&mut self, others: Started) {
         self.runs += others.runs;
@@ -68,15 +81,8 @@ pub async fn start_due(
     let mut started = Started::default();
     for (batch, planned_at) in due {
         let Some(known) = registry.get(&batch) else { continue };
-        match start_one(pool, known.spec(), planned_at.to_jiff(), now).await {
-            Ok(Verdict::Start) => started.runs += 1,
-            Ok(Verdict::End { outcome, .. }) => started.ended.push(outcome),
-            Ok(Verdict::Wait) => {}
-            Ok(Verdict::Contended) => started.contended = true,
-            Err(error) => {
-                tracing::error!(%error, batch, "a firing could not be started; tried again")
-            }
-        }
+        let verdict = start_one(pool, known.spec(), planned_at.to_jiff(), now).await;
+        started.count(&batch, verdict);
     }
     Ok(started)
 }
