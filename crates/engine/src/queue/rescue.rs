@@ -53,7 +53,8 @@ async fn expired(pool: &PgPool, registry: &Registry) -> Result<Vec<(i64, i64)>, 
 }
 
 /// Ends the backends of exactly the attempts that were lost: those raised, and those that could not be raised because
-/// their own silent transaction holds the row. An attempt whose heartbeat came at the last instant is left alone.
+/// their own silent transaction holds the row. An attempt whose heartbeat came at the last instant is left alone, and
+/// so is another Yakin's on the same server: its jobs have the same numbers.
 async fn terminate(
     pool: &PgPool,
     raised: &[Job],
@@ -75,7 +76,8 @@ async fn terminate(
     // backends belong to the login, which need not be the engine's role itself
     tx.inner()?.execute("SET LOCAL ROLE NONE").await?;
     sqlx::query(
-        "SELECT pg_terminate_backend(pid) FROM pg_stat_activity WHERE application_name = ANY ($1)",
+        "SELECT pg_terminate_backend(pid) FROM pg_stat_activity
+          WHERE application_name = ANY ($1) AND datname = current_database()",
     )
     .bind(lost)
     .execute(tx.inner()?)
