@@ -1,5 +1,6 @@
 //! `yakin.toml`: only what a node needs to start.
 
+use std::num::NonZeroU32;
 use std::path::{Path, PathBuf};
 
 use figment::Figment;
@@ -19,6 +20,7 @@ pub struct Config {
     pub database: Database,
     /// Where the node answers [default: 127.0.0.1:8640].
     pub listen: Option<String>,
+    pub api: Api,
     pub issuer: Option<yakin_domain::billing::issuer::Issuer>,
     pub permits: Permits,
     /// The operator's mail relays, in the order they are tried.
@@ -41,6 +43,44 @@ pub struct Config {
     /// The service's cache.
     pub cache: Option<CacheSettings>,
     pub maintenance: Maintenance,
+}
+
+/// The admin API.
+#[derive(Clone, Debug, Deserialize)]
+#[serde(deny_unknown_fields, default)]
+pub struct Api {
+    /// A file with the secret of `/api/cron`: what Vercel calls CRON_SECRET. 16 characters or more.
+    pub cron_secret_file: Option<PathBuf>,
+    /// Calls a second that one token may make.
+    pub calls_per_second: NonZeroU32,
+}
+
+impl Default for Api {
+    fn default() -> Api {
+        let usual = yakin_api::Settings::default();
+        Api { cron_secret_file: None, calls_per_second: usual.calls_a_second }
+    }
+}
+
+impl Api {
+    /// What the API is given; a secret that cannot be read, or is short, stops the start.
+    pub fn settings(&self) -> Result<yakin_api::Settings, ConfigError> {
+        let read = |file: &PathBuf| {
+            let told = |what: String| {
+                ConfigError(format!("api.cron_secret_file {}: {what}", file.display()))
+            };
+            let text = std::fs::read_to_string(file).map_err(|e| told(e.to_string()))?;
+            let secret = text.trim();
+            if secret.len() < 16 || !secret.is_ascii() {
+                return Err(told("expected 16 or more ASCII characters".to_owned()));
+            }
+            Ok(secret.into())
+        };
+        Ok(yakin_api::Settings {
+            cron_secret: self.cron_secret_file.as_ref().map(read).transpose()?,
+            calls_a_second: self.calls_per_second,
+        })
+    }
 }
 
 /// A mail relay of the operator's.

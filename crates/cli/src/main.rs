@@ -49,7 +49,7 @@ fn fail(error: &anyhow::Error) -> ExitCode {
     eprintln!("yakin: {error:#}");
     let usage = error.is::<config::ConfigError>()
         || error.is::<output::UsageError>()
-        || matches!(error.downcast_ref(), Some(EngineError::Refused(_) | EngineError::Param(_)))
+        || matches!(error.downcast_ref(), Some(e) if !matches!(e, EngineError::Database { .. }))
         || matches!(error.downcast_ref::<DatabaseError>(), Some(e) if !matches!(e, DatabaseError::Sql(_)));
     ExitCode::from(if usage { 2 } else { 1 })
 }

@@ -129,6 +129,11 @@ impl Engine {
         self.resources.put(resource);
     }
 
+    /// What was given by that type.
+    pub fn provided<T: Send + Sync + 'static>(&self) -> Option<Arc<T>> {
+        self.resources.get()
+    }
+
     /// Sends alerts on these routes from now on: each change of an alert becomes a message on those that want it.
     pub fn route_alerts(&mut self, routes: Vec<Route>) {
         self.alert_routes = routes;
@@ -207,8 +212,9 @@ impl Engine {
         crate::record::alerts::evaluate(&self.pool, &self.alert_routes, now).await
     }
 
-    /// Extends the leases of this node's jobs; stops those it has lost and those of cancelled runs.
-    pub async fn heartbeat_step(&self) -> Result<(), sqlx::Error> {
+    /// Extends the leases of this node's jobs; stops those it has lost and those of cancelled runs. Returns whether the
+    /// node is told to drain.
+    pub async fn heartbeat_step(&self) -> Result<bool, sqlx::Error> {
         let held: Vec<(i64, i64)> =
             self.with_held(|held| held.iter().map(|(id, h)| (*id, h.token)).collect());
         let planned = self.plans.then(|| self.planner_behind());
@@ -227,7 +233,10 @@ impl Engine {
                 }
             }
         });
-        Ok(())
+        sqlx::query_scalar("SELECT draining FROM yakin.nodes WHERE id = $1")
+            .bind(self.node)
+            .fetch_one(&self.pool)
+            .await
     }
 
     /// Creates the partitions that will be needed, and drops those past their keep; gives way to any reader.

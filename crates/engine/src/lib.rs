@@ -1,6 +1,7 @@
 //! The machine: firing → run → job → attempt → ledger, all of it rows in one PostgreSQL. Knows no batch, no adapter,
 //! no HTTP. Read `spec` and `batch` for what a batch is, `tx` and `run` for what its work may do, `engine` for the loop.
 
+pub mod access;
 pub mod batch;
 pub mod clock;
 pub mod database;

@@ -9,6 +9,7 @@ use tokio_util::task::TaskTracker;
 
 use crate::engine::Engine;
 use crate::queue::HEARTBEAT_SECONDS;
+use crate::record::events;
 use crate::spec::Queue;
 use crate::worker::pool::{Permits, work_queue};
 
@@ -49,6 +50,8 @@ pub async fn serve(
         tasks.spawn(plan_loop(engine.clone(), stop.clone()));
         tasks.spawn(watch_loop(engine.clone(), stop.clone()));
     }
+    // a node that only answers lives as long
+    tasks.spawn(stop.clone().cancelled_owned());
     let listening = CancellationToken::new();
     if options.roles.plan || options.roles.work {
         tokio::spawn(listen_loop(engine.clone(), listen_url.to_owned(), listening.clone()));
@@ -60,7 +63,8 @@ pub async fn serve(
         }
     }
     let beating = CancellationToken::new();
-    let heart = tokio::spawn(heart_loop(engine.clone(), options.roles, beating.clone()));
+    let heart =
+        tokio::spawn(heart_loop(engine.clone(), options.roles, stop.clone(), beating.clone()));
     tasks.close();
     tasks.wait().await;
     beating.cancel();
@@ -124,6 +128,9 @@ async fn watch_loop(engine: Arc<Engine>, stop: CancellationToken) {
             if let Err(error) = prepared.0.and(prepared.1) {
                 tracing::warn!(%error, "partitions could not be prepared; tried again in an hour");
             }
+            if let Err(error) = events::forget_old(&engine.pool).await {
+                tracing::warn!(%error, "old events could not be forgotten; tried again in an hour");
+            }
         }
         hourly = (hourly + 1) % 720;
         tokio::select! {
@@ -133,11 +140,21 @@ async fn watch_loop(engine: Arc<Engine>, stop: CancellationToken) {
     }
 }
 
-/// Heartbeats in real time, and the watchdog: a node whose loops hang while the database answers ends itself.
-async fn heart_loop(engine: Arc<Engine>, roles: Roles, stop: CancellationToken) {
+/// Heartbeats in real time, with an ear for being told to drain; and the watchdog: a node whose loops hang while the
+/// database answers ends itself.
+async fn heart_loop(
+    engine: Arc<Engine>,
+    roles: Roles,
+    drain: CancellationToken,
+    stop: CancellationToken,
+) {
     while !stop.is_cancelled() {
         match engine.heartbeat_step().await {
-            Ok(()) => {
+            Ok(told) => {
+                if told && !drain.is_cancelled() {
+                    tracing::info!(node = engine.node, "told to drain");
+                    drain.cancel();
+                }
                 let (planner, claims) = engine.loops_silent();
                 let stuck =
                     roles.plan && planner > STUCK_SECONDS || roles.work && claims > STUCK_SECONDS;

@@ -39,7 +39,7 @@ pub async fn by_codes(pool: &PgPool, codes: &[String]) -> Result<Vec<i64>, Engin
         .map(|code| {
             known.iter().find(|t| t.code == *code).map(|t| t.id).ok_or_else(|| {
                 let near = crate::registry::nearest(code, known.iter().map(|t| t.code.as_str()));
-                EngineError::refused(format!("unknown tenant '{code}'{near}"))
+                EngineError::unknown(format!("unknown tenant '{code}'{near}"))
             })
         })
         .collect()

@@ -1,7 +1,7 @@
 //! Acts of an operator: overrides, firings, cancels, approvals, switches. Each stands in the audit.
 
 use jiff::Timestamp;
-use yakin_engine::operate::{firings, runs, settings, switches};
+use yakin_engine::operate::{alerts, firings, nodes, runs, settings, switches};
 
 use super::night::instant;
 use crate::arguments::Command;
@@ -64,6 +64,14 @@ pub async fn act(place: &Place, command: Command) -> anyhow::Result<End> {
             let act = acting(&why.reason)?;
             switches::share(&pool, &queue, ids[0], read_share(&share)?, &act).await?;
             format!("{tenant} has {share} in queue {queue}")
+        }
+        Command::Acknowledge { alert, why } => {
+            alerts::acknowledge(&pool, alert, &acting(&why.reason)?, now).await?;
+            format!("alert {alert} is acknowledged")
+        }
+        Command::Drain { node, why } => {
+            nodes::drain(&pool, node, &acting(&why.reason)?).await?;
+            format!("node {node} is told to drain; it hears of it within ten seconds")
         }
         Command::Pause { queue, why } => {
             switches::pause(&pool, &queue, true, &acting(&why.reason)?).await?;

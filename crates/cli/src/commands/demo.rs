@@ -226,5 +226,12 @@ async fn serve_on(place: &Place) -> anyhow::Result<()> {
     };
     let tenants = tenant::all(&engine.pool).await?.len();
     line(format!("{tenants} tenants, {} batches in the catalogue.", engine.registry.all().count()));
-    run_node(Arc::new(engine), options, place.listen_url(), Some(&listen), stop_signal()?).await
+    run_node(
+        Arc::new(engine),
+        options,
+        place.listen_url(),
+        Some((&listen, place.config.api.settings()?)),
+        stop_signal()?,
+    )
+    .await
 }

@@ -1,5 +1,6 @@
 //! Which file answers which command.
 
+mod access;
 mod act;
 mod backup;
 mod backup_files;
@@ -63,7 +64,9 @@ pub async fn dispatch(arguments: Arguments) -> anyhow::Result<End> {
         Command::Dead { act } => dead::dead(&place, act).await,
         Command::Alerts { all } => watch::alerts(&place, all).await,
         Command::Morning => watch::morning(&place).await,
-        Command::Audit { limit } => watch::audit(&place, limit).await,
+        Command::Audit { limit, act } => access::audit(&place, limit, act).await,
+        Command::Token { act } => access::token(&place, act).await,
+        Command::Nodes => watch::nodes(&place).await,
         other => act::act(&place, other).await,
     }
 }

@@ -56,6 +56,7 @@ pub async fn serve(place: &Place, serve: &Serve) -> anyhow::Result<End> {
     let (renderer, outside) = (outside::renderer(&place.config)?, outside::outside(place)?);
     let (backups, maintenance) = (stores::backups(place)?, stores::maintenance(place)?);
     let mornings = Mornings::new(&place.config)?;
+    let api = place.config.api.settings()?;
     if let Some(storage) = &outside.storage {
         stores::accept(storage, &pool).await?;
     }
@@ -77,13 +78,13 @@ pub async fn serve(place: &Place, serve: &Serve) -> anyhow::Result<End> {
         .clone()
         .or_else(|| place.config.listen.clone())
         .unwrap_or_else(|| LISTEN.to_owned());
-    let address = has("api").then_some(listen.as_str());
+    let answering = has("api").then_some((listen.as_str(), api));
     let (engine, stop) = (Arc::new(engine), stop_signal()?);
     let telling = Teller::new(&place.config)?.tell(engine.clone(), stop.clone());
     let telling = tokio::spawn(telling);
     let mornings = mornings.filter(|_| has("plan"));
     let mornings = mornings.map(|m| tokio::spawn(m.watch(engine.clone(), stop.clone())));
-    run_node(engine, options, place.listen_url(), address, stop).await?;
+    run_node(engine, options, place.listen_url(), answering, stop).await?;
     telling.await?;
     if let Some(mornings) = mornings {
         mornings.await?;
@@ -109,16 +110,16 @@ pub async fn run_node(
     engine: Arc<Engine>,
     options: Options,
     listen_url: &str,
-    address: Option<&str>,
+    answering: Option<(&str, yakin_api::Settings)>,
     stop: CancellationToken,
 ) -> anyhow::Result<()> {
-    let http = match address {
-        Some(address) => {
+    let http = match answering {
+        Some((address, api)) => {
             let listener = tokio::net::TcpListener::bind(address).await.with_context(|| {
                 format!("cannot listen on {address}; choose another with --listen or YAKIN_LISTEN")
             })?;
             tracing::info!(address = %listener.local_addr()?, node = engine.node, "serving");
-            Some(tokio::spawn(yakin_api::serve(listener, engine.clone(), stop.clone())))
+            Some(tokio::spawn(yakin_api::serve(listener, engine.clone(), api, stop.clone())))
         }
         None => None,
     };

@@ -100,7 +100,7 @@ fn print_firings<'a>(firings: impl Iterator<Item = &'a FiringRow>) {
     table(&["DUE", "START", "END", "BATCH", "OUTCOME", "RUN", "TOOK", "TITLE"], &rows);
 }
 
-fn hm(at: jiff_sqlx::Timestamp) -> String {
+fn hm(at: look::Instant) -> String {
     at.to_jiff().to_zoned(yakin_engine::clock::tokyo()).strftime("%H:%M").to_string()
 }
 
@@ -118,39 +118,50 @@ pub async fn alerts(place: &Place, all: bool) -> anyhow::Result<End> {
     let rows: Vec<Vec<String>> = alerts
         .iter()
         .map(|a| {
-            let state = if a.resolved_at.is_some() { "resolved" } else { "open" };
+            let state = match (&a.resolved_at, &a.acknowledged_by) {
+                (Some(_), _) => "resolved".to_owned(),
+                (None, Some(who)) => format!("with {who}"),
+                (None, None) => "open".to_owned(),
+            };
             vec![
+                a.id.to_string(),
                 a.severity.clone(),
                 a.rule.clone(),
                 clock_text(a.opened_at.to_jiff()),
-                state.to_owned(),
+                state,
                 a.message.clone(),
             ]
         })
         .collect();
-    table(&["SEVERITY", "RULE", "SINCE (TOKYO)", "STATE", "MESSAGE"], &rows);
+    table(&["ALERT", "SEVERITY", "RULE", "SINCE (TOKYO)", "STATE", "MESSAGE"], &rows);
     Ok(End::Done)
 }
 
-/// The audit's newest lines.
-pub async fn audit(place: &Place, limit: i64) -> anyhow::Result<End> {
-    let acts = look::audit(&place.pool().await?, limit).await?;
+/// The nodes that live, or were heard of within a day.
+pub async fn nodes(place: &Place) -> anyhow::Result<End> {
+    let nodes = look::nodes(&place.pool().await?).await?;
     if place.json {
-        json(&acts)?;
+        json(&nodes)?;
         return Ok(End::Done);
     }
-    let rows: Vec<Vec<String>> = acts
+    if nodes.is_empty() {
+        line("no node was heard of within a day; `yakin serve` runs one");
+        return Ok(End::Done);
+    }
+    let rows: Vec<Vec<String>> = nodes
         .iter()
-        .map(|a| {
+        .map(|n| {
             vec![
-                clock_text(a.real_time.to_jiff()),
-                a.actor.clone(),
-                a.action.clone(),
-                a.subject.clone(),
-                a.reason.clone(),
+                n.id.to_string(),
+                n.state.clone(),
+                n.roles.join(" "),
+                n.version.clone(),
+                clock_text(n.real_started.to_jiff()),
+                n.running.to_string(),
+                n.name.clone(),
             ]
         })
         .collect();
-    table(&["WHEN (TOKYO)", "WHO", "WHAT", "SUBJECT", "WHY"], &rows);
+    table(&["NODE", "STATE", "ROLES", "VERSION", "SINCE (TOKYO)", "RUNNING", "NAME"], &rows);
     Ok(End::Done)
 }

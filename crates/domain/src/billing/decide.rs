@@ -24,12 +24,12 @@ pub async fn decide(
 ) -> Result<(), EngineError> {
     let doing = "deciding about an invoice";
     let not_held = || {
-        EngineError::refused(format!(
+        EngineError::unknown(format!(
             "no held invoice '{number}'; expected a number such as INV-202610-aoba-0001"
         ))
     };
     let batch = issuing_batch(pool, number).await?.ok_or_else(not_held)?;
-    let spec = registry.find(&batch).map_err(EngineError::Refused)?.spec();
+    let spec = registry.find(&batch).map_err(EngineError::Unknown)?.spec();
     let action = if agree { "approve" } else { "reject" };
     audited(pool, Role::Platform, spec, (act, action, number), at, async |tx| {
         if !agree {

@@ -7,6 +7,7 @@ use sqlx::postgres::PgPool;
 
 use super::runs::{Again, rerun};
 use crate::error::{Doing, EngineError};
+use crate::look::Instant;
 use crate::queue::JobKind;
 use crate::queue::enqueue::{NewJob, enqueue};
 use crate::record::audit::{Act, record};
@@ -14,7 +15,7 @@ use crate::registry::Registry;
 use crate::tx::Tx;
 
 /// A dead letter that waits.
-#[derive(Clone, Debug, serde::Serialize, sqlx::FromRow)]
+#[derive(Clone, Debug, serde::Serialize, sqlx::FromRow, utoipa::ToSchema)]
 pub struct DeadLetter {
     pub id: i64,
     pub tenant_id: i64,
@@ -25,18 +26,68 @@ pub struct DeadLetter {
     pub error: String,
     pub fingerprint: String,
     pub attempts: i32,
+    #[schema(value_type = Object)]
     pub job: Value,
+    pub died_at: Instant,
 }
 
 /// The waiting dead letters named by number, or all of a fingerprint.
 pub async fn waiting(pool: &PgPool, which: Option<&str>) -> Result<Vec<DeadLetter>, EngineError> {
     sqlx::query_as(
-        "SELECT id, tenant_id, batch_id, run_id, kind, cause, error, fingerprint, attempts, job
+        "SELECT id, tenant_id, batch_id, run_id, kind, cause, error, fingerprint, attempts, job, died_at
            FROM yakin.dead_letters
           WHERE state = 'waiting' AND ($1::text IS NULL OR fingerprint = $1 OR id::text = $1)
           ORDER BY fingerprint, id LIMIT 10000",
     )
     .bind(which)
+    .fetch_all(pool)
+    .await
+    .doing("reading dead letters")
+}
+
+/// Dead letters of one cause.
+#[derive(Clone, Debug, serde::Serialize, sqlx::FromRow, utoipa::ToSchema)]
+pub struct DeadGroup {
+    pub fingerprint: String,
+    pub letters: i64,
+    #[schema(example = "BATCH-302")]
+    pub batch_id: String,
+    #[schema(example = "data")]
+    pub cause: String,
+    /// Of the oldest one.
+    pub error: String,
+    pub oldest_died_at: Instant,
+}
+
+/// The groups of dead letters that wait, largest first; at most 1,000.
+pub async fn groups(pool: &PgPool) -> Result<Vec<DeadGroup>, EngineError> {
+    sqlx::query_as(
+        "SELECT fingerprint, count(*) AS letters, (array_agg(batch_id ORDER BY id))[1] AS batch_id,
+                (array_agg(cause ORDER BY id))[1] AS cause, (array_agg(error ORDER BY id))[1] AS error,
+                min(died_at) AS oldest_died_at
+           FROM yakin.dead_letters WHERE state = 'waiting'
+          GROUP BY fingerprint ORDER BY count(*) DESC, fingerprint LIMIT 1000",
+    )
+    .fetch_all(pool)
+    .await
+    .doing("reading dead letters")
+}
+
+/// The waiting dead letters named by number or fingerprint, with greater numbers than `after`, in their order.
+pub async fn page(
+    pool: &PgPool,
+    which: &str,
+    after: i64,
+    limit: i64,
+) -> Result<Vec<DeadLetter>, EngineError> {
+    sqlx::query_as(
+        "SELECT id, tenant_id, batch_id, run_id, kind, cause, error, fingerprint, attempts, job, died_at
+           FROM yakin.dead_letters
+          WHERE state = 'waiting' AND (fingerprint = $1 OR id::text = $1) AND id > $2 ORDER BY id LIMIT $3",
+    )
+    .bind(which)
+    .bind(after)
+    .bind(limit.clamp(1, 1000))
     .fetch_all(pool)
     .await
     .doing("reading dead letters")
@@ -101,7 +152,7 @@ pub async fn discard(
 async fn some(pool: &PgPool, which: &str) -> Result<Vec<DeadLetter>, EngineError> {
     let letters = waiting(pool, Some(which)).await?;
     if letters.is_empty() {
-        return Err(EngineError::refused(format!(
+        return Err(EngineError::unknown(format!(
             "no dead letter '{which}' waits; `yakin dead list` shows them"
         )));
     }

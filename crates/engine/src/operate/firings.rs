@@ -46,7 +46,7 @@ pub async fn change(
     .doing(doing)?;
     let Some((planned_at, due_at, state)) = row else {
         let when = clock_text(due);
-        return Err(EngineError::refused(format!(
+        return Err(EngineError::unknown(format!(
             "{batch} has no firing at {when}; `yakin timetable --date {}` shows that day's (written {} hours ahead)",
             crate::days::day_of(due),
             crate::schedule::planner::AHEAD_HOURS
@@ -61,7 +61,7 @@ pub async fn change(
         Change::Move(to) => ("move", state.as_str(), to, None, &["planned", "held"][..]),
     };
     if !allowed.contains(&state.as_str()) {
-        return Err(EngineError::refused(format!(
+        return Err(EngineError::conflict(format!(
             "the firing of {batch} at {} is {state}; {name} wants it {}",
             clock_text(due_at.to_jiff()),
             allowed.join(" or ")

@@ -1,8 +1,10 @@
 //! What people do: every act takes a reason and stands in the audit, in the same transaction. CLI, API and console
 //! call these functions and nothing else.
 
+pub mod alerts;
 pub mod dead;
 pub mod firings;
+pub mod nodes;
 pub mod runs;
 pub mod settings;
 pub mod switches;

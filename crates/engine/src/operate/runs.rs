@@ -1,5 +1,7 @@
 //! Runs by hand: start, rerun, cancel, approve, unblock.
 
+mod keys;
+
 use jiff::Timestamp;
 use jiff::civil::Date;
 use serde_json::{Value, json};
@@ -22,6 +24,23 @@ pub struct Wanted {
     pub dry_run: bool,
 }
 
+/// A call that may come again: under the same key of the same caller it starts no second run, for seven days.
+#[derive(Clone, Debug)]
+pub struct Once {
+    pub caller: String,
+    pub key: String,
+    /// SHA-256 of what was asked for: another request under the same key is a mistake.
+    pub request: [u8; 32],
+}
+
+/// A run that a call asked for.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Begun {
+    pub run: i64,
+    /// It had been started by an earlier call under the same key.
+    pub repeated: bool,
+}
+
 /// Starts a run of `batch` now; returns its number.
 pub async fn start(
     pool: &PgPool,
@@ -32,7 +51,33 @@ pub async fn start(
     act: &Act,
     now: Timestamp,
 ) -> Result<i64, EngineError> {
-    let spec = registry.find(batch).map_err(EngineError::Refused)?.spec();
+    let (spec, run) = wanted_run(registry, batch, wanted, trigger, act, now)?;
+    Ok(begin(pool, spec, run, "run", None, act).await?.run)
+}
+
+/// The same for a call over HTTP, which may come again under its key.
+pub async fn start_once(
+    pool: &PgPool,
+    registry: &Registry,
+    (batch, wanted): (&str, Wanted),
+    once: Option<&Once>,
+    act: &Act,
+    now: Timestamp,
+) -> Result<Begun, EngineError> {
+    let (spec, run) = wanted_run(registry, batch, wanted, "api", act, now)?;
+    begin(pool, spec, run, "run", once, act).await
+}
+
+/// What is wanted as a run that may be.
+fn wanted_run(
+    registry: &Registry,
+    batch: &str,
+    wanted: Wanted,
+    trigger: &'static str,
+    act: &Act,
+    now: Timestamp,
+) -> Result<(&'static Spec, NewRun), EngineError> {
+    let spec = registry.find(batch).map_err(EngineError::Unknown)?.spec();
     let params = crate::params::check(spec.id, spec.params, &wanted.params)?;
     let days = match wanted.date {
         Some(date) => {
@@ -54,7 +99,7 @@ pub async fn start(
     }
     if spec.scope == Scope::Global && !wanted.tenants.is_empty() {
         return Err(EngineError::refused(format!(
-            "{} works for all tenants at once; leave --tenant out",
+            "{} works for all tenants at once; leave the tenants out",
             spec.id
         )));
     }
@@ -71,7 +116,7 @@ pub async fn start(
         released_by: None,
         now,
     };
-    begin(pool, spec, run, "run", act, now).await
+    Ok((spec, run))
 }
 
 async fn begin(
@@ -79,16 +124,22 @@ async fn begin(
     spec: &'static Spec,
     run: NewRun,
     action: &str,
+    once: Option<&Once>,
     act: &Act,
-    now: Timestamp,
-) -> Result<i64, EngineError> {
+) -> Result<Begun, EngineError> {
     let doing = "starting a run";
+    let now = run.now;
     let mut tx = Tx::engine(pool).await.doing(doing)?;
     sqlx::query("SELECT FROM yakin.batches WHERE id = $1 FOR UPDATE")
         .bind(spec.id)
         .execute(tx.inner().doing(doing)?)
         .await
         .doing(doing)?;
+    if let Some(once) = once
+        && let Some(begun) = keys::begun(&mut tx, once).await?
+    {
+        return Ok(begun);
+    }
     let open: Option<i64> = sqlx::query_scalar(
         "SELECT min(id) FROM yakin.runs WHERE batch_id = $1 AND state <> 'ended' AND NOT dry_run",
     )
@@ -97,7 +148,7 @@ async fn begin(
     .await
     .doing(doing)?;
     if let (Some(open), Overlap::Forbid, false) = (open, spec.overlap, run.dry_run) {
-        return Err(EngineError::refused(format!(
+        return Err(EngineError::conflict(format!(
             "run {open} of {} is still open; wait for it (`yakin run-show {open}`) or cancel it",
             spec.id
         )));
@@ -105,10 +156,13 @@ async fn begin(
     let details = json!({"period": run.days.map(|d| d.to_string()), "params": run.params, "tenants": run.only_tenants,
                          "dry_run": run.dry_run, "rerun_of": run.rerun_of});
     let id = create(&mut tx, spec, run).await.doing(doing)?;
+    if let Some(once) = once {
+        keys::keep(&mut tx, once, id).await?;
+    }
     record(&mut tx, act, action, &format!("{} run {id}", spec.id), details).await.doing(doing)?;
     try_start(&mut tx, spec, id, now).await.doing(doing)?;
     tx.commit().await.doing(doing)?;
-    Ok(id)
+    Ok(Begun { run: id, repeated: false })
 }
 
 /// The facts of an ended run that a rerun takes over.
@@ -154,13 +208,13 @@ pub async fn rerun(
     .await
     .doing(doing)?;
     let old =
-        old.ok_or_else(|| EngineError::refused(format!("no run {run}; `yakin runs` lists them")))?;
+        old.ok_or_else(|| EngineError::unknown(format!("no run {run}; `yakin runs` lists them")))?;
     if old.state != "ended" {
-        return Err(EngineError::refused(format!(
+        return Err(EngineError::conflict(format!(
             "run {run} has not ended; cancel it first or wait"
         )));
     }
-    let spec = registry.find(&old.batch_id).map_err(EngineError::Refused)?.spec();
+    let spec = registry.find(&old.batch_id).map_err(EngineError::Unknown)?.spec();
     let (only_tenants, released) = match again {
         Again::All => (old.only_tenants, false),
         Again::Tenants { ids, released } => (Some(ids), released),
@@ -174,7 +228,7 @@ pub async fn rerun(
             .doing(doing)?;
             let fine = old.outcome.as_deref() == Some("succeeded");
             if failed.is_empty() && fine && spec.scope == Scope::EachTenant {
-                return Err(EngineError::refused(format!(
+                return Err(EngineError::conflict(format!(
                     "no tenant of run {run} failed or was blocked"
                 )));
             }
@@ -196,7 +250,7 @@ pub async fn rerun(
         now,
     };
     let action = if released { "unblock" } else { "rerun" };
-    begin(pool, spec, new, action, act, now).await
+    Ok(begin(pool, spec, new, action, None, act).await?.run)
 }
 
 /// Asks an open run to stop.
@@ -204,7 +258,7 @@ pub async fn cancel(pool: &PgPool, run: i64, act: &Act, now: Timestamp) -> Resul
     let doing = "cancelling a run";
     let mut tx = Tx::engine(pool).await.doing(doing)?;
     if !runs::cancel(&mut tx, run, now).await.doing(doing)? {
-        return Err(EngineError::refused(format!(
+        return Err(EngineError::conflict(format!(
             "run {run} is not open; there is nothing to cancel"
         )));
     }
@@ -233,10 +287,10 @@ pub async fn approve(
     .await
     .doing(doing)?;
     let Some(asked) = asked else {
-        return Err(EngineError::refused(format!("run {run} does not wait for an approval")));
+        return Err(EngineError::conflict(format!("run {run} does not wait for an approval")));
     };
     if asked == act.actor {
-        return Err(EngineError::refused(format!(
+        return Err(EngineError::conflict(format!(
             "{asked} asked for run {run}; a second person must approve it"
         )));
     }

@@ -74,7 +74,7 @@ pub async fn set(
     now: Timestamp,
 ) -> Result<(), EngineError> {
     let doing = "setting an override";
-    let spec = registry.find(batch).map_err(EngineError::Refused)?.spec();
+    let spec = registry.find(batch).map_err(EngineError::Unknown)?.spec();
     let value = if value.is_empty() && key == "enabled" { "true" } else { value };
     if !value.is_empty() || !KEYS.iter().any(|(k, _)| *k == key) {
         check(spec, key, value)?;

@@ -118,6 +118,6 @@ fn known(queue: &str) -> Result<&'static str, EngineError> {
     names.into_iter().find(|name| *name == queue).ok_or_else(|| {
         let near = nearest(queue, names.into_iter());
         let all = names.join(", ");
-        EngineError::refused(format!("unknown queue '{queue}'{near}; queues are {all}"))
+        EngineError::unknown(format!("unknown queue '{queue}'{near}; queues are {all}"))
     })
 }

@@ -110,7 +110,7 @@ WITH rule AS (
 ), reminded AS (
     UPDATE yakin.alerts a SET reminded_at = $1
       FROM present p
-     WHERE a.resolved_at IS NULL AND (a.rule, a.subject) = (p.rule, p.subject)
+     WHERE a.resolved_at IS NULL AND a.acknowledged_at IS NULL AND (a.rule, a.subject) = (p.rule, p.subject)
        AND a.reminded_at <= $1 - CASE a.severity WHEN 'critical' THEN interval '4 hours' ELSE interval '24 hours' END
     RETURNING 'reminded' AS what, a.id, a.rule, a.subject, a.severity, a.message
 ), resolved AS (

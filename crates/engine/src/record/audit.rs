@@ -1,7 +1,12 @@
-//! Append-only: who did what, when and why.
+//! Append-only: who did what, when and why; each act's digest covers the one before (`yakin.audit_chain`).
 
+use serde::Serialize;
 use serde_json::Value;
+use sqlx::FromRow;
+use sqlx::postgres::PgPool;
+use utoipa::ToSchema;
 
+use crate::error::{Doing, EngineError};
 use crate::tx::Tx;
 
 /// Who acts and why; every changing act of a person carries one.
@@ -28,4 +33,30 @@ pub async fn record(
         .execute(tx.inner()?)
         .await
         .map(|_| ())
+}
+
+/// Where the audit's chain stands, and where it breaks.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, FromRow, ToSchema)]
+pub struct Chain {
+    /// How many acts it holds.
+    pub acts: i64,
+    /// The last one's digest, in hex; empty where there is none.
+    pub head: String,
+    /// What is wrong, the first 100 places; empty when nothing is.
+    pub faults: Vec<String>,
+}
+
+/// Reckons the whole chain anew and compares it with what stands; one pass, in the database.
+pub async fn verify(pool: &PgPool) -> Result<Chain, EngineError> {
+    let found = sqlx::query_as(include_str!("audit_verify.sql")).fetch_one(pool).await;
+    found.doing("verifying the audit")
+}
+
+/// The digest of the chain's act number `seq`, in hex, where there is one.
+pub async fn digest_at(pool: &PgPool, seq: i64) -> Result<Option<String>, EngineError> {
+    sqlx::query_scalar("SELECT encode(digest, 'hex') FROM yakin.audit_chain WHERE seq = $1")
+        .bind(seq)
+        .fetch_optional(pool)
+        .await
+        .doing("reading the audit's chain")
 }

@@ -4,6 +4,7 @@ pub mod advance;
 pub mod alert_messages;
 pub mod alerts;
 pub mod audit;
+pub mod events;
 pub mod logs;
 pub mod metrics;
 pub mod performance;

@@ -1,0 +1,144 @@
+//! What all routes share: the engine, the settings, who asked a moment ago, and how often each may ask.
+
+use std::collections::HashMap;
+use std::net::IpAddr;
+use std::num::NonZeroU32;
+use std::sync::{Arc, Mutex, PoisonError};
+use std::time::Duration;
+
+use governor::clock::{Clock as _, DefaultClock};
+use governor::{DefaultKeyedRateLimiter, Quota, RateLimiter};
+use sha2::{Digest, Sha256};
+use tokio::time::Instant;
+use tokio_util::sync::CancellationToken;
+use yakin_engine::access::{self, Caller};
+use yakin_engine::engine::Engine;
+use yakin_engine::error::EngineError;
+use yakin_engine::record::audit::Act;
+
+use crate::problem::Problem;
+
+/// A token that was good is not looked up again for so long: a revoked one is refused after it.
+const TRUSTED_FOR: Duration = Duration::from_secs(1);
+/// So many tokens are remembered.
+const REMEMBERED: usize = 1000;
+/// Calls a second from one address that carry no token known to be good.
+const STRANGERS_A_SECOND: NonZeroU32 = NonZeroU32::new(50).unwrap();
+
+/// How the API is set up.
+#[derive(Clone)]
+pub struct Settings {
+    /// The secret that `/api/cron` calls are signed with, or carry as bearer.
+    pub cron_secret: Option<Arc<str>>,
+    /// Calls a second that one token may make.
+    pub calls_a_second: NonZeroU32,
+}
+
+impl Default for Settings {
+    fn default() -> Settings {
+        Settings {
+            cron_secret: None,
+            calls_a_second: NonZeroU32::new(100).unwrap_or(NonZeroU32::MIN),
+        }
+    }
+}
+
+impl std::fmt::Debug for Settings {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        let secret = if self.cron_secret.is_some() { "set" } else { "none" };
+        write!(f, "cron secret {secret}, {} calls a second", self.calls_a_second)
+    }
+}
+
+/// See [`App`].
+pub(crate) struct Shared {
+    pub engine: Arc<Engine>,
+    pub settings: Settings,
+    pub feed: crate::routes::events::Feed,
+    /// Cancelled when the node stops: streams end then.
+    pub closing: CancellationToken,
+    trusted: Mutex<HashMap<[u8; 32], (Arc<Caller>, Instant)>>,
+    callers: DefaultKeyedRateLimiter<i64>,
+    strangers: DefaultKeyedRateLimiter<IpAddr>,
+}
+
+/// What the routes hold.
+#[derive(Clone)]
+pub(crate) struct App(Arc<Shared>);
+
+impl std::ops::Deref for App {
+    type Target = Shared;
+    fn deref(&self) -> &Shared {
+        &self.0
+    }
+}
+
+impl App {
+    pub fn new(engine: Arc<Engine>, settings: Settings) -> App {
+        let callers = RateLimiter::keyed(Quota::per_second(settings.calls_a_second));
+        let strangers = RateLimiter::keyed(Quota::per_second(STRANGERS_A_SECOND));
+        let feed = crate::routes::events::Feed::new(engine.pool.clone());
+        App(Arc::new(Shared {
+            engine,
+            settings,
+            feed,
+            closing: CancellationToken::new(),
+            trusted: Mutex::default(),
+            callers,
+            strangers,
+        }))
+    }
+
+    /// Whose token this is; a token is looked up once a second.
+    pub async fn caller(&self, token: &str, from: IpAddr) -> Result<Arc<Caller>, Problem> {
+        let key: [u8; 32] = Sha256::digest(token.as_bytes()).into();
+        let known = self.trusted(|trusted| {
+            trusted.get(&key).filter(|(_, at)| at.elapsed() < TRUSTED_FOR).map(|(c, _)| c.clone())
+        });
+        if let Some(caller) = known {
+            return Ok(caller);
+        }
+        self.stranger(from)?;
+        let found = access::caller(&self.engine.pool, token).await?;
+        let caller = Arc::new(found.ok_or_else(Problem::unauthorized)?);
+        self.trusted(|trusted| {
+            if trusted.len() >= REMEMBERED {
+                trusted.clear();
+            }
+            trusted.insert(key, (caller.clone(), Instant::now()));
+        });
+        Ok(caller)
+    }
+
+    /// Refuses a caller who asks too often.
+    pub fn pace(&self, caller: &Caller) -> Result<(), Problem> {
+        self.callers
+            .check_key(&caller.token)
+            .map_err(|until| Problem::too_many(until.wait_time_from(DefaultClock::default().now())))
+    }
+
+    /// Refuses an address that comes too often without a token that is known to be good.
+    pub fn stranger(&self, from: IpAddr) -> Result<(), Problem> {
+        if self.strangers.len() > 10_000 {
+            self.strangers.retain_recent();
+        }
+        self.strangers
+            .check_key(&from)
+            .map_err(|until| Problem::too_many(until.wait_time_from(DefaultClock::default().now())))
+    }
+
+    /// The id of the batch of that id or slug.
+    pub fn batch(&self, name: &str) -> Result<&'static str, Problem> {
+        let found = self.engine.registry.find(name);
+        Ok(found.map_err(EngineError::Unknown)?.spec().id)
+    }
+
+    fn trusted<T>(&self, f: impl FnOnce(&mut HashMap<[u8; 32], (Arc<Caller>, Instant)>) -> T) -> T {
+        f(&mut self.trusted.lock().unwrap_or_else(PoisonError::into_inner))
+    }
+}
+
+/// A caller's act, for the audit.
+pub(crate) fn act(caller: &Caller, reason: &str) -> Act {
+    Act { actor: format!("token:{}", caller.name), reason: reason.trim().to_owned() }
+}

@@ -1,0 +1,162 @@
+//! What a call brings: its body, its query, its path. Whatever is wrong with them is told with its place.
+
+use axum::body::Bytes;
+use axum::extract::{FromRequest, FromRequestParts, Path, Query, Request};
+use axum::http::StatusCode;
+use axum::http::header::CONTENT_TYPE;
+use axum::http::request::Parts;
+use serde::Deserialize;
+use serde::de::DeserializeOwned;
+use utoipa::ToSchema;
+use yakin_engine::access::Caller;
+use yakin_engine::record::audit::Act;
+
+use crate::problem::Problem;
+
+/// A body may be so long, in bytes.
+pub const LONGEST_BODY: usize = 64 * 1024;
+/// A reason may be so long, in characters.
+const LONGEST_REASON: usize = 500;
+
+/// A JSON body; an empty one stands for `{}`.
+pub struct Body<T>(pub T);
+
+impl<T: DeserializeOwned, S: Send + Sync> FromRequest<S> for Body<T> {
+    type Rejection = Problem;
+
+    async fn from_request(request: Request, state: &S) -> Result<Body<T>, Problem> {
+        let kind =
+            request.headers().get(CONTENT_TYPE).map(|v| v.to_str().unwrap_or("?").to_owned());
+        let bytes = bytes(request, state).await?;
+        if bytes.is_empty() {
+            return read(b"{}").map(Body);
+        }
+        let kind = kind.unwrap_or_default();
+        let essence = kind.split(';').next().unwrap_or_default().trim();
+        if !essence.eq_ignore_ascii_case("application/json") {
+            return Err(Problem::media_type(format!(
+                "Content-Type is '{kind}', expected application/json"
+            )));
+        }
+        read(&bytes).map(Body)
+    }
+}
+
+/// The whole body, within its bound.
+pub async fn bytes<S: Send + Sync>(request: Request, state: &S) -> Result<Bytes, Problem> {
+    Bytes::from_request(request, state).await.map_err(|rejected| {
+        if rejected.status() == StatusCode::PAYLOAD_TOO_LARGE {
+            return Problem::too_large(format!("a body may have {LONGEST_BODY} bytes"));
+        }
+        Problem::malformed(format!("the body could not be read: {}", rejected.body_text()))
+    })
+}
+
+/// JSON text as a value of `T`; what does not fit is named by its path.
+pub fn read<T: DeserializeOwned>(text: &[u8]) -> Result<T, Problem> {
+    let mut json = serde_json::Deserializer::from_slice(text);
+    let value = serde_path_to_error::deserialize(&mut json).map_err(|error| {
+        let (path, inner) = (error.path().to_string(), error.into_inner());
+        match inner.classify() {
+            serde_json::error::Category::Data if path == "." => Problem::refused(inner.to_string()),
+            serde_json::error::Category::Data => Problem::refused(format!("{path}: {inner}")),
+            _ => Problem::malformed(format!("the body is no JSON: {inner}")),
+        }
+    })?;
+    json.end().map_err(|e| Problem::malformed(format!("the body is no JSON: {e}")))?;
+    Ok(value)
+}
+
+/// The query of a call.
+pub struct Asked<T>(pub T);
+
+impl<T: DeserializeOwned, S: Send + Sync> FromRequestParts<S> for Asked<T> {
+    type Rejection = Problem;
+
+    async fn from_request_parts(parts: &mut Parts, state: &S) -> Result<Asked<T>, Problem> {
+        let asked = Query::<T>::from_request_parts(parts, state).await;
+        asked.map(|Query(asked)| Asked(asked)).map_err(|e| Problem::malformed(e.body_text()))
+    }
+}
+
+/// A piece of the path; one that cannot be is not found.
+pub struct Named<T>(pub T);
+
+impl<T: DeserializeOwned + Send, S: Send + Sync> FromRequestParts<S> for Named<T> {
+    type Rejection = Problem;
+
+    async fn from_request_parts(parts: &mut Parts, state: &S) -> Result<Named<T>, Problem> {
+        let named = Path::<T>::from_request_parts(parts, state).await;
+        named.map(|Path(named)| Named(named)).map_err(|e| Problem::not_found(e.body_text()))
+    }
+}
+
+/// Why something is done; it stands in the audit.
+#[derive(Clone, Debug, Deserialize, ToSchema)]
+#[serde(deny_unknown_fields)]
+pub struct Why {
+    #[schema(
+        min_length = 1,
+        max_length = 500,
+        pattern = r"\S",
+        example = "prices are being checked"
+    )]
+    pub reason: String,
+}
+
+impl Why {
+    /// The caller's act with this reason.
+    pub fn act(&self, caller: &Caller) -> Result<Act, Problem> {
+        Ok(crate::app::act(caller, reason(&self.reason)?))
+    }
+}
+
+/// A reason that may stand in the audit.
+pub fn reason(text: &str) -> Result<&str, Problem> {
+    let reason = text.trim();
+    if reason.is_empty() {
+        return Err(Problem::refused("reason: it is empty; say why, it stands in the audit"));
+    }
+    if reason.chars().count() > LONGEST_REASON || reason.contains('\0') {
+        return Err(Problem::refused(format!(
+            "reason: expected at most {LONGEST_REASON} characters of text"
+        )));
+    }
+    Ok(reason)
+}
+
+#[cfg(test)]
+mod tests {
+    #![allow(clippy::unwrap_used)] // a test may fail
+    use super::*;
+
+    #[derive(Debug, Deserialize)]
+    #[serde(deny_unknown_fields)]
+    struct Wanted {
+        #[serde(rename = "n")]
+        _n: u8,
+    }
+
+    #[test]
+    fn what_does_not_fit_is_named_and_what_is_no_json_is_malformed() {
+        let told = |text: &[u8]| read::<Wanted>(text).unwrap_err();
+        assert_eq!(told(b"{\"n\": 300}").status(), StatusCode::UNPROCESSABLE_ENTITY);
+        let detail = |text: &[u8]| serde_json::to_value(told(text)).unwrap()["detail"].to_string();
+        assert!(detail(b"{\"n\": 300}").contains("n: invalid value: integer `300`"));
+        assert!(detail(b"{\"m\": 1}").contains("unknown field `m`"));
+        for broken in [&b"{"[..], b"{} {}", b"\xff", b"[1,", b"nul"] {
+            assert_eq!(told(broken).status(), StatusCode::BAD_REQUEST, "{broken:?}");
+        }
+        assert_eq!(told(b"{\"n\": 1} x").status(), StatusCode::BAD_REQUEST);
+    }
+
+    #[test]
+    fn a_reason_says_something() {
+        assert_eq!(reason("  because ").unwrap(), "because");
+        for wrong in ["", "  \n", "a\0b"] {
+            assert!(reason(wrong).is_err());
+        }
+        assert!(reason(&"あ".repeat(500)).is_ok());
+        assert!(reason(&"あ".repeat(501)).is_err());
+    }
+}

@@ -1,0 +1,32 @@
+//! The audit: who did what, when and why; and whether it still stands as it was written.
+
+use axum::Json;
+use axum::extract::State;
+use yakin_engine::look::{self, AuditRow};
+use yakin_engine::record::audit::{self, Chain};
+
+use crate::app::App;
+use crate::extract::Asked;
+use crate::page::{Page, PageQuery};
+use crate::problem::Problem;
+
+/// Acts, newest first
+#[utoipa::path(get, path = "/admin/batch/audit", tag = "evidence", params(PageQuery),
+    responses((status = 200, description = "the acts", body = Page<AuditRow>)))]
+pub async fn list(
+    State(app): State<App>,
+    Asked(query): Asked<PageQuery>,
+) -> Result<Json<Page<AuditRow>>, Problem> {
+    let limit = query.limit()?;
+    let rows = look::audit_before(&app.engine.pool, query.key()?, limit + 1).await?;
+    Ok(Json(Page::of(rows, limit, |act| act.id)))
+}
+
+/// Reckon the audit's chain anew
+///
+/// `faults` names what was changed, added or removed; it is empty when nothing was.
+#[utoipa::path(get, path = "/admin/batch/audit/verify", tag = "evidence",
+    responses((status = 200, description = "where the chain stands", body = Chain)))]
+pub async fn verify(State(app): State<App>) -> Result<Json<Chain>, Problem> {
+    Ok(Json(audit::verify(&app.engine.pool).await?))
+}

@@ -1,0 +1,156 @@
+//! Live events: told in order, once, to all who watch; and what was missed to one who comes back.
+
+use std::time::Duration;
+
+use axum::http::StatusCode;
+use futures::StreamExt;
+use serde_json::{Value, json};
+use yakin_engine::access::Role;
+
+use crate::common::{Site, because, call};
+
+/// A stream of events, read as it comes.
+struct Watch {
+    body: axum::body::BodyDataStream,
+    text: String,
+}
+
+impl Watch {
+    async fn open(site: &Site, token: &str, last: Option<&str>) -> Watch {
+        let mut request = call("GET", "/admin/batch/events", token, None);
+        if let Some(last) = last {
+            request.headers_mut().insert("last-event-id", last.parse().unwrap());
+        }
+        let response = site.open(request).await;
+        assert_eq!(response.status(), StatusCode::OK);
+        assert_eq!(response.headers()["content-type"], "text/event-stream");
+        Watch { body: response.into_body().into_data_stream(), text: String::new() }
+    }
+
+    /// The next event: id, kind, what it says.
+    async fn next(&mut self) -> (String, String, Value) {
+        loop {
+            if let Some((event, rest)) = self.text.split_once("\n\n") {
+                let event = event.to_owned();
+                self.text = rest.to_owned();
+                let field = |name: &str| {
+                    let line = event.lines().find_map(|l| l.strip_prefix(&format!("{name}: ")));
+                    line.unwrap_or_default().to_owned()
+                };
+                if field("data").is_empty() {
+                    continue; // a comment that keeps the connection alive
+                }
+                return (
+                    field("id"),
+                    field("event"),
+                    serde_json::from_str(&field("data")).unwrap(),
+                );
+            }
+            let more = tokio::time::timeout(Duration::from_secs(20), self.body.next());
+            let more = more.await.expect("no event came").expect("the stream ended").unwrap();
+            self.text.push_str(std::str::from_utf8(&more).unwrap());
+        }
+    }
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_runs_life_is_told_in_order_to_all_who_watch() {
+    let site = Site::new().await;
+    site.world.tenant("aoba").await;
+    let token = site.token(Role::Operator, None).await;
+    let mut watchers =
+        vec![Watch::open(&site, &token, None).await, Watch::open(&site, &token, None).await];
+    let run = site.post("/admin/batch/jobs/nightly-work/execute", &token, json!({})).await.good();
+    site.world.settle().await;
+    let mut seen = Vec::new();
+    for watch in &mut watchers {
+        let mut mine = Vec::new();
+        loop {
+            let (id, kind, told) = watch.next().await;
+            assert_eq!((kind.as_str(), &told["data"]["run_id"]), ("run", &run["runId"]));
+            let ended = told["data"]["state"] == "ended";
+            mine.push((id.parse::<i64>().unwrap(), told));
+            if ended {
+                break;
+            }
+        }
+        assert!(mine.is_sorted_by(|a, b| a.0 < b.0), "{mine:?}");
+        assert_eq!(mine.last().unwrap().1["data"]["outcome"], "succeeded");
+        assert_eq!(mine[0].1["batch_id"], "T-NIGHTLY");
+        seen.push(mine);
+    }
+    assert_eq!(seen[0], seen[1]);
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn one_who_comes_back_is_told_what_was_missed() {
+    let site = Site::new().await;
+    site.world.tenant("aoba").await;
+    site.world.settle().await;
+    let token = site.token(Role::Operator, None).await;
+    let at = "/admin/batch/firings/nightly-work/2026-10-31T17:00:00Z";
+    let before: i64 = site.world.one("SELECT coalesce(max(id), 0) FROM yakin.events").await;
+    for act in ["hold", "release", "bypass"] {
+        site.post(&format!("{at}/{act}"), &token, because("a test")).await.good();
+    }
+    let mut watch = Watch::open(&site, &token, Some(&before.to_string())).await;
+    let mut states = Vec::new();
+    for _ in 0..3 {
+        let (_, kind, told) = watch.next().await;
+        assert_eq!(kind, "firing");
+        states.push(told["data"]["state"].as_str().unwrap().to_owned());
+    }
+    assert_eq!(states, ["held", "planned", "ended"]);
+    // and goes on live
+    site.post(
+        "/admin/batch/firings/whole-work/2026-10-31T17:00:00Z/hold",
+        &token,
+        because("a test"),
+    )
+    .await
+    .good();
+    assert_eq!(watch.next().await.2["batch_id"], "T-WHOLE");
+    for wrong in ["x", "-1", "1.5"] {
+        let mut request = call("GET", "/admin/batch/events", &token, None);
+        request.headers_mut().insert("last-event-id", wrong.parse().unwrap());
+        site.send(request).await.problem(400);
+    }
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn what_is_forgotten_is_said() {
+    let site = Site::new().await;
+    site.world.settle().await;
+    let token = site.token(Role::Operator, None).await;
+    let hold = "/admin/batch/firings/nightly-work/2026-10-31T17:00:00Z/hold";
+    site.post(hold, &token, because("a test")).await.good();
+    site.world.sql("UPDATE yakin.events SET id = id + 1000").await;
+    for last in ["1", "99999"] {
+        let mut watch = Watch::open(&site, &token, Some(last)).await;
+        assert_eq!(watch.next().await.1, "reset");
+    }
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn an_alert_is_told_when_it_opens_and_when_it_is_taken_on() {
+    let site = Site::new().await;
+    site.world.tenant("aoba").await;
+    let token = site.token(Role::Operator, None).await;
+    site.post("/admin/batch/jobs/failing-work/execute", &token, json!({})).await.good();
+    site.world.settle().await;
+    let mut watch = Watch::open(&site, &token, None).await;
+    site.world.engine.watch_step().await.unwrap();
+    let (_, kind, told) = watch.next().await;
+    assert_eq!((kind.as_str(), &told["data"]["state"]), ("alert", &json!("open")));
+    let id = told["data"]["alert_id"].as_i64().unwrap();
+    site.post(&format!("/admin/batch/alerts/{id}/acknowledge"), &token, because("mine"))
+        .await
+        .good();
+    loop {
+        let (_, _, told) = watch.next().await;
+        if told["data"]["state"] == "acknowledged" {
+            assert_eq!(told["data"]["alert_id"], json!(id));
+            break;
+        }
+    }
+}

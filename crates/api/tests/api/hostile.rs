@@ -1,0 +1,146 @@
+//! Hostile calls: path tricks, huge bodies, bad JSON, bad UTF-8, too many.
+
+use std::num::NonZeroU32;
+
+use axum::body::Body;
+use axum::http::Request;
+use serde_json::json;
+use yakin_api::Settings;
+use yakin_engine::access::Role;
+
+use crate::common::{Site, call};
+
+#[tokio::test(flavor = "multi_thread")]
+async fn tricks_with_the_path_find_nothing() {
+    let site = Site::new().await;
+    let token = site.token(Role::Admin, None).await;
+    for path in [
+        "/",
+        "/admin",
+        "/admin/batch/runs/",
+        "/admin/batch/runs/../../etc/passwd",
+        "/admin/batch/runs/%2e%2e%2f%2e%2e%2fetc%2fpasswd",
+        "/admin/batch/runs/1%00",
+        "/admin/batch/runs/9223372036854775808",
+        "/admin/batch/runs/-1",
+        "/admin/batch/jobs/%ff/status",
+        "/admin/batch/jobs/..%2f..%2fsecret/status",
+        "/admin/batch/jobs/nightly-work'%3b--/status",
+        "/admin/batch/dead-letters/%27%20OR%201%3D1",
+        "//admin/batch/runs",
+    ] {
+        site.get(path, &token).await.problem(404);
+    }
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn bodies_that_cannot_be_read_are_told_why() {
+    let site = Site::new().await;
+    let token = site.token(Role::Admin, None).await;
+    let send = |kind: &str, body: Vec<u8>| {
+        let mut request = Request::post("/admin/batch/stop-all")
+            .header("authorization", format!("Bearer {token}"))
+            .body(Body::from(body))
+            .unwrap();
+        if !kind.is_empty() {
+            request.headers_mut().insert("content-type", kind.parse().unwrap());
+        }
+        site.send(request)
+    };
+    let json_kind = "application/json";
+    let deep = "[".repeat(10_000).into_bytes();
+    for (body, status) in [
+        (b"{".to_vec(), 400),
+        (b"\xff\xfe".to_vec(), 400),
+        (b"{\"reason\": \"\xff\"}".to_vec(), 400),
+        (deep, 422),
+        (b"{\"reason\": \"a\", \"reason\": \"b\"}".to_vec(), 422),
+        (b"{\"reason\": 1}".to_vec(), 422),
+        (b"{\"reason\": null}".to_vec(), 422),
+        (b"{\"reason\": \"a\\u0000b\"}".to_vec(), 422),
+        (b"{\"reason\": \"a\", \"more\": 1}".to_vec(), 422),
+        (b"[]".to_vec(), 422),
+        (b"".to_vec(), 422),
+        (format!("{{\"reason\": \"{}\"}}", "a".repeat(501)).into_bytes(), 422),
+        (vec![b' '; 64 * 1024 + 1], 413),
+        (vec![b'{'; 10_000_000], 413),
+    ] {
+        let shown: Vec<u8> = body.iter().take(40).copied().collect();
+        let answer = send(json_kind, body).await;
+        assert_eq!(
+            answer.status.as_u16(),
+            status,
+            "{:?}: {answer:?}",
+            String::from_utf8_lossy(&shown)
+        );
+        answer.problem(status);
+    }
+    for kind in ["", "text/plain", "application/x-www-form-urlencoded", "application/jsonx"] {
+        send(kind, b"{\"reason\": \"a\"}".to_vec()).await.problem(415);
+    }
+    assert_eq!(site.world.one::<bool>("SELECT stopped FROM yakin.control").await, false);
+    assert_eq!(
+        send("application/json; charset=utf-8", b"{\"reason\": \"a\"}".to_vec()).await.status,
+        200
+    );
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn another_method_is_told_which_there_are() {
+    let site = Site::new().await;
+    let token = site.token(Role::Admin, None).await;
+    for (method, path, allowed) in [
+        ("DELETE", "/admin/batch/runs", "GET"),
+        ("GET", "/admin/batch/stop-all", "POST"),
+        ("PUT", "/admin/batch/jobs/nightly-work/execute", "POST"),
+        ("TRACE", "/healthz", "GET"),
+        ("GET", "/api/cron/T-NIGHTLY", "POST"),
+    ] {
+        let answer = site.send(call(method, path, &token, None)).await;
+        answer.problem(405);
+        assert!(answer.header("allow").contains(allowed), "{method} {path}: {answer:?}");
+    }
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn who_calls_too_often_waits_and_others_do_not() {
+    let few = NonZeroU32::new(5).unwrap();
+    let site = Site::with(Settings { calls_a_second: few, ..Settings::default() }).await;
+    let (one, other) = (site.token(Role::Viewer, None).await, site.token(Role::Viewer, None).await);
+    let mut refused = None;
+    for _ in 0..50 {
+        let answer = site.get("/admin/batch/queues", &one).await;
+        if answer.status == 429 {
+            refused = Some(answer);
+            break;
+        }
+    }
+    let refused = refused.expect("fifty calls were let through");
+    assert!(refused.problem(429).contains("try again"));
+    assert!(refused.header("retry-after").parse::<u64>().unwrap() >= 1);
+    site.get("/admin/batch/queues", &other).await.good();
+    site.get("/healthz", "").await;
+    // strangers: many bad tokens from one address cost no look-ups without end
+    let mut statuses = Vec::new();
+    for n in 0..200 {
+        let token = format!("yakin_{}_{}", n + 10, "0".repeat(64));
+        statuses.push(site.get("/admin/batch/queues", &token).await.status.as_u16());
+    }
+    assert!(statuses.contains(&401) && statuses.contains(&429), "{statuses:?}");
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn without_the_database_calls_say_so_without_telling_more() {
+    let site = Site::new().await;
+    let token = site.token(Role::Viewer, None).await;
+    site.get("/admin/batch/queues", &token).await.good();
+    site.world.pool.close().await;
+    for path in ["/admin/batch/queues", "/readyz", "/metrics", "/admin/batch/runs"] {
+        let answer = site.get(path, &token).await;
+        let told = answer.problem(503);
+        assert!(told.contains("database does not answer"), "{told}");
+        assert!(!answer.text.contains("yakin.") && !answer.text.contains("SELECT"), "{answer:?}");
+        assert!(!answer.header("retry-after").is_empty());
+    }
+    let _ = json!({});
+}

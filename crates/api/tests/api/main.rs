@@ -1,0 +1,14 @@
+#![allow(clippy::unwrap_used, clippy::panic)] // a test may fail
+//! The admin API over its router: every route and error, who may, hostile calls, live events.
+
+mod common;
+mod cron;
+mod document;
+mod events;
+mod firings;
+mod hostile;
+mod jobs;
+mod operate;
+mod roles;
+mod runs;
+mod server;

@@ -1,0 +1,107 @@
+//! Runs over HTTP: what each shows, and again, no more, yes, no, all the same.
+
+use serde_json::json;
+use yakin_engine::access::Role;
+
+use crate::common::{Site, because};
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_failed_run_shows_its_tenants_its_log_and_runs_again_for_those() {
+    let site = Site::new().await;
+    for code in ["aoba", "sakura", "midori"] {
+        site.world.tenant(code).await;
+    }
+    let token = site.token(Role::Operator, None).await;
+    let run = site.post("/admin/batch/jobs/failing-work/execute", &token, json!({})).await.good();
+    let run = run["runId"].as_i64().unwrap();
+    site.world.settle().await;
+    let at = format!("/admin/batch/runs/{run}");
+    let shown = site.get(&at, &token).await.good();
+    assert_eq!((&shown["outcome"], &shown["tenants_failed"]), (&json!("failed"), &json!(3)));
+    let first = site.get(&format!("{at}/tenants?limit=2"), &token).await.good();
+    let cursor = first["next_cursor"].as_str().unwrap();
+    let second = site.get(&format!("{at}/tenants?limit=2&cursor={cursor}"), &token).await.good();
+    let all: Vec<_> =
+        [first, second].iter().flat_map(|p| p["items"].as_array().unwrap().clone()).collect();
+    assert_eq!(all.len(), 3);
+    assert!(all.iter().all(|t| t["state"] == "failed" && t["reason"].as_str().unwrap().contains("price list")));
+    let logs = site.get(&format!("{at}/logs?limit=500"), &token).await.good();
+    assert!(logs["items"].is_array());
+    site.get(&format!("{at}/performance"), &token).await.problem(404);
+
+    let answer = site
+        .post(&format!("{at}/rerun"), &token, json!({"failed": true, "reason": "mended"}))
+        .await;
+    assert_eq!(answer.status, 202);
+    let new = answer.json()["run_id"].as_i64().unwrap();
+    assert_eq!(answer.header("location"), format!("/admin/batch/runs/{new}"));
+    let told =
+        site.post(&format!("/admin/batch/runs/{new}/rerun"), &token, because("too soon")).await;
+    assert!(told.problem(409).contains("has not ended"));
+    site.post(&format!("/admin/batch/runs/{new}/cancel"), &token, because("enough")).await.good();
+    site.world.settle().await;
+    let ended = site.get(&format!("/admin/batch/runs/{new}"), &token).await.good();
+    assert_eq!((&ended["outcome"], &ended["rerun_of"]), (&json!("cancelled"), &json!(run)));
+    site.post(&format!("/admin/batch/runs/{new}/cancel"), &token, because("again"))
+        .await
+        .problem(409);
+
+    let lists = [
+        ("?batch=failing-work", 2),
+        ("?outcome=cancelled", 1),
+        ("?state=running", 0),
+        ("?batch=T-WHOLE", 0),
+    ];
+    for (query, wanted) in lists {
+        let list = site.get(&format!("/admin/batch/runs{query}"), &token).await.good();
+        assert_eq!(list["items"].as_array().unwrap().len(), wanted, "{query}");
+    }
+    site.get("/admin/batch/runs?state=sleeping", &token).await.problem(400);
+    site.get("/admin/batch/runs?batch=nothing", &token).await.problem(404);
+    site.get("/admin/batch/runs/4711", &token).await.problem(404);
+    site.get("/admin/batch/runs/first", &token).await.problem(404);
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_run_that_waits_for_a_second_person_gets_another_ones_yes() {
+    let site = Site::new().await;
+    site.world.tenant("aoba").await;
+    let (asks, agrees) =
+        (site.token(Role::Operator, None).await, site.token(Role::Operator, None).await);
+    let execute = "/admin/batch/jobs/careful-work/execute";
+    let run = site.post(execute, &asks, json!({})).await.good()["runId"].as_i64().unwrap();
+    site.world.settle().await;
+    let approve = format!("/admin/batch/runs/{run}/approve");
+    let told = site.post(&approve, &asks, because("I said so")).await.problem(409);
+    assert!(told.contains("second person"), "{told}");
+    site.post(&approve, &agrees, because("agreed with finance")).await.good();
+    site.world.settle().await;
+    assert_eq!(site.world.seen(run).await.outcome(), "succeeded");
+    site.post(&approve, &agrees, because("again")).await.problem(409);
+
+    let run = site.post(execute, &asks, json!({})).await.good()["runId"].as_i64().unwrap();
+    site.post(&format!("/admin/batch/runs/{run}/reject"), &agrees, because("no")).await.good();
+    site.world.settle().await;
+    assert_eq!(site.world.seen(run).await.outcome(), "cancelled");
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_blocked_tenant_is_released_on_the_record() {
+    let site = Site::new().await;
+    site.world.tenant("aoba").await;
+    let token = site.token(Role::Operator, None).await;
+    let run = site.post("/admin/batch/jobs/nightly-work/execute", &token, json!({})).await.good();
+    let at = format!("/admin/batch/runs/{}/unblock", run["runId"]);
+    let body = json!({"tenants": ["aoba"], "reason": "agreed with the customer"});
+    site.post(&at, &token, body.clone()).await.problem(409);
+    site.world.settle().await;
+    let new = site.post(&at, &token, body).await.good()["run_id"].as_i64().unwrap();
+    site.world.settle().await;
+    let released: String =
+        site.world.one(&format!("SELECT released_by FROM yakin.runs WHERE id = {new}")).await;
+    assert_eq!(released, "token:operator-0");
+    for wrong in [json!({"tenants": [], "reason": "a test"}), json!({"reason": "a test"})] {
+        site.post(&at, &token, wrong).await.problem(422);
+    }
+    site.post(&at, &token, json!({"tenants": ["nobody"], "reason": "a test"})).await.problem(404);
+}

@@ -1,0 +1,179 @@
+//! Runs: how each stands, how far it is, and what became of it.
+
+use serde::Serialize;
+use serde_json::Value;
+use sqlx::FromRow;
+use sqlx::postgres::PgPool;
+use utoipa::ToSchema;
+
+use super::{Day, Instant};
+use crate::days::Days;
+use crate::error::{Doing, EngineError};
+
+/// A run.
+#[derive(Debug, Serialize, FromRow, ToSchema)]
+pub struct RunRow {
+    pub id: i64,
+    #[schema(example = "BATCH-204")]
+    pub batch_id: String,
+    pub title: String,
+    /// firing, operator, api or rerun.
+    #[schema(example = "firing")]
+    pub trigger: String,
+    pub period_start: Option<Day>,
+    pub period_end: Option<Day>,
+    pub dry_run: bool,
+    /// waiting, running or ended.
+    #[schema(example = "ended")]
+    pub state: String,
+    pub phase: Option<String>,
+    pub waiting_for: Option<String>,
+    /// succeeded, partial, failed, skipped or cancelled.
+    #[schema(example = "succeeded")]
+    pub outcome: Option<String>,
+    pub reason: Option<String>,
+    #[schema(value_type = Object)]
+    pub notes: Value,
+    pub requested_by: String,
+    /// The run's "now", in schedule time.
+    pub run_at: Instant,
+    pub seconds: Option<f64>,
+    pub tenants_total: i32,
+    pub tenants_done: i32,
+    pub tenants_blocked: i32,
+    pub tenants_failed: i32,
+    pub rows_written: i64,
+    #[schema(value_type = Option<String>, example = "1254000")]
+    pub amount_yen: Option<rust_decimal::Decimal>,
+    /// The batch's own figures.
+    #[schema(value_type = Object)]
+    pub counts: Value,
+    #[schema(value_type = Object)]
+    pub params: Value,
+    pub rerun_of: Option<i64>,
+    /// The only tenants it was asked for.
+    pub only_tenants: Option<Vec<i64>>,
+    /// Of a dry run: what it would have done.
+    #[schema(value_type = Option<Object>)]
+    pub plan: Option<Value>,
+    /// SHA-256 of the plan.
+    pub plan_hash: Option<String>,
+}
+
+impl RunRow {
+    /// The run's period.
+    pub fn days(&self) -> Option<Days> {
+        Some(Days { start: self.period_start?.to_jiff(), end: self.period_end?.to_jiff() })
+    }
+}
+
+/// Which runs are wanted, newest first.
+#[derive(Clone, Copy, Debug, Default)]
+pub struct RunFilter<'a> {
+    /// A batch's id.
+    pub batch: Option<&'a str>,
+    /// waiting, running or ended.
+    pub state: Option<&'a str>,
+    pub outcome: Option<&'a str>,
+    /// Only runs that were asked for these tenants alone.
+    pub tenants: Option<&'a [i64]>,
+    /// Those with a lower number.
+    pub before: Option<i64>,
+    pub limit: i64,
+}
+
+/// The newest runs, of one batch or all.
+pub async fn runs(
+    pool: &PgPool,
+    batch: Option<&str>,
+    limit: i64,
+) -> Result<Vec<RunRow>, EngineError> {
+    runs_of(pool, &RunFilter { batch, limit, ..RunFilter::default() }).await
+}
+
+/// The newest runs that are wanted.
+pub async fn runs_of(pool: &PgPool, filter: &RunFilter<'_>) -> Result<Vec<RunRow>, EngineError> {
+    sqlx::query_as(concat!(
+        include_str!("run.sql"),
+        " WHERE ($1::text IS NULL OR r.batch_id = $1) AND ($2::text IS NULL OR r.state = $2)
+            AND ($3::text IS NULL OR r.outcome = $3) AND ($4::bigint[] IS NULL OR r.only_tenants <@ $4)
+            AND ($5::bigint IS NULL OR r.id < $5)
+          ORDER BY r.id DESC LIMIT $6"
+    ))
+    .bind(filter.batch)
+    .bind(filter.state)
+    .bind(filter.outcome)
+    .bind(filter.tenants)
+    .bind(filter.before)
+    .bind(filter.limit.clamp(1, 10_000))
+    .fetch_all(pool)
+    .await
+    .doing("reading runs")
+}
+
+/// A batch's newest open run, and its newest ended one.
+pub(super) async fn runs_newest(
+    pool: &PgPool,
+    batch: &str,
+) -> Result<[Option<RunRow>; 2], EngineError> {
+    let rows: Vec<RunRow> = sqlx::query_as(concat!(
+        include_str!("run.sql"),
+        " WHERE r.id IN ((SELECT max(id) FROM yakin.runs WHERE batch_id = $1 AND state <> 'ended'),
+                         (SELECT id FROM yakin.runs WHERE batch_id = $1 AND state = 'ended' ORDER BY id DESC LIMIT 1))
+          ORDER BY r.id LIMIT 2"
+    ))
+    .bind(batch)
+    .fetch_all(pool)
+    .await
+    .doing("reading runs")?;
+    let mut newest = [None, None];
+    for row in rows {
+        let place = usize::from(row.state == "ended");
+        newest[place] = Some(row);
+    }
+    Ok(newest)
+}
+
+/// One run.
+pub async fn run(pool: &PgPool, id: i64) -> Result<RunRow, EngineError> {
+    sqlx::query_as(concat!(include_str!("run.sql"), " WHERE r.id = $1"))
+        .bind(id)
+        .fetch_optional(pool)
+        .await
+        .doing("reading a run")?
+        .ok_or_else(|| EngineError::unknown(format!("no run {id}; `yakin runs` lists them")))
+}
+
+/// How far a run is: jobs left and done tenants, for progress bars.
+#[derive(Debug, Serialize, FromRow, ToSchema)]
+pub struct Progress {
+    pub state: String,
+    pub phase: Option<String>,
+    pub waiting_for: Option<String>,
+    pub tenants_total: i64,
+    pub tenants_ended: i64,
+    pub done: Option<i64>,
+    pub total: Option<i64>,
+    pub retry_at: Option<Instant>,
+}
+
+/// See [`Progress`].
+pub async fn progress(pool: &PgPool, run: i64) -> Result<Progress, EngineError> {
+    sqlx::query_as(include_str!("progress.sql"))
+        .bind(run)
+        .fetch_one(pool)
+        .await
+        .doing("reading a run's progress")
+}
+
+/// Follow-up jobs of a run that can be worked now (those that wait for another try are left out).
+pub async fn follow_ups(pool: &PgPool, run: i64) -> Result<i64, EngineError> {
+    sqlx::query_scalar(
+        "SELECT count(*) FROM yakin.jobs
+          WHERE run_id = $1 AND kind = 'follow_up' AND state IN ('ready', 'running')",
+    )
+    .bind(run)
+    .fetch_one(pool)
+    .await
+    .doing("reading a run's follow-up jobs")
+}
