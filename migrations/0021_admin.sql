@@ -91,6 +91,9 @@ CREATE INDEX start_keys_old ON yakin.start_keys (real_created);
 CREATE INDEX start_keys_run ON yakin.start_keys (run_id);
 GRANT SELECT, INSERT, DELETE ON yakin.start_keys TO yakin_engine;
 
+-- An end of an attempt asks which of its lanes have a cap: few have, and it should not read the others.
+CREATE INDEX lanes_capped ON yakin.lanes (queue, tenant_id) WHERE cap IS NOT NULL;
+
 ALTER TABLE yakin.alerts
     ADD COLUMN acknowledged_at timestamptz,
     ADD COLUMN acknowledged_by text;

@@ -9,6 +9,7 @@ use std::time::Duration;
 use governor::clock::{Clock as _, DefaultClock};
 use governor::{DefaultKeyedRateLimiter, Quota, RateLimiter};
 use sha2::{Digest, Sha256};
+use tokio::sync::{Semaphore, SemaphorePermit};
 use tokio::time::Instant;
 use tokio_util::sync::CancellationToken;
 use yakin_engine::access::{self, Caller};
@@ -22,8 +23,6 @@ use crate::problem::Problem;
 const TRUSTED_FOR: Duration = Duration::from_secs(1);
 /// So many tokens are remembered.
 const REMEMBERED: usize = 1000;
-/// Calls a second from one address that carry no token known to be good.
-const STRANGERS_A_SECOND: NonZeroU32 = NonZeroU32::new(50).unwrap();
 
 /// How the API is set up.
 #[derive(Clone)]
@@ -32,13 +31,16 @@ pub struct Settings {
     pub cron_secret: Option<Arc<str>>,
     /// Calls a second that one token may make.
     pub calls_a_second: NonZeroU32,
+    /// Calls a second from one address that carry no token known to be good.
+    pub strangers_a_second: NonZeroU32,
 }
 
 impl Default for Settings {
     fn default() -> Settings {
         Settings {
             cron_secret: None,
-            calls_a_second: NonZeroU32::new(100).unwrap_or(NonZeroU32::MIN),
+            calls_a_second: NonZeroU32::MIN.saturating_add(99),
+            strangers_a_second: NonZeroU32::MIN.saturating_add(199),
         }
     }
 }
@@ -50,6 +52,9 @@ impl std::fmt::Debug for Settings {
     }
 }
 
+/// Whose tokens were good, by their digests, and when.
+type Trusted = HashMap<[u8; 32], (Arc<Caller>, Instant)>;
+
 /// See [`App`].
 pub(crate) struct Shared {
     pub engine: Arc<Engine>,
@@ -57,7 +62,9 @@ pub(crate) struct Shared {
     pub feed: crate::routes::events::Feed,
     /// Cancelled when the node stops: streams end then.
     pub closing: CancellationToken,
-    trusted: Mutex<HashMap<[u8; 32], (Arc<Caller>, Instant)>>,
+    /// One at a time reads whole tables.
+    pub whole: Semaphore,
+    trusted: Mutex<Trusted>,
     callers: DefaultKeyedRateLimiter<i64>,
     strangers: DefaultKeyedRateLimiter<IpAddr>,
 }
@@ -76,13 +83,14 @@ impl std::ops::Deref for App {
 impl App {
     pub fn new(engine: Arc<Engine>, settings: Settings) -> App {
         let callers = RateLimiter::keyed(Quota::per_second(settings.calls_a_second));
-        let strangers = RateLimiter::keyed(Quota::per_second(STRANGERS_A_SECOND));
+        let strangers = RateLimiter::keyed(Quota::per_second(settings.strangers_a_second));
         let feed = crate::routes::events::Feed::new(engine.pool.clone());
         App(Arc::new(Shared {
             engine,
             settings,
             feed,
             closing: CancellationToken::new(),
+            whole: Semaphore::new(1),
             trusted: Mutex::default(),
             callers,
             strangers,
@@ -127,13 +135,18 @@ impl App {
             .map_err(|until| Problem::too_many(until.wait_time_from(DefaultClock::default().now())))
     }
 
+    /// The place of a call that reads whole tables: one at a time on a node.
+    pub fn whole(&self) -> Result<SemaphorePermit<'_>, Problem> {
+        self.whole.try_acquire().map_err(|_| Problem::too_many(Duration::from_secs(5)))
+    }
+
     /// The id of the batch of that id or slug.
     pub fn batch(&self, name: &str) -> Result<&'static str, Problem> {
         let found = self.engine.registry.find(name);
         Ok(found.map_err(EngineError::Unknown)?.spec().id)
     }
 
-    fn trusted<T>(&self, f: impl FnOnce(&mut HashMap<[u8; 32], (Arc<Caller>, Instant)>) -> T) -> T {
+    fn trusted<T>(&self, f: impl FnOnce(&mut Trusted) -> T) -> T {
         f(&mut self.trusted.lock().unwrap_or_else(PoisonError::into_inner))
     }
 }

@@ -109,6 +109,20 @@ fn problem(operation: &mut Operation, status: &str, what: &str) {
     });
 }
 
+/// Names each operation by its method and path: `get_runs_run_logs`.
+pub fn name_operations(document: &mut OpenApi) {
+    for (path, item) in &mut document.paths.paths {
+        let words = path.trim_start_matches("/admin/batch").replace(['/', '-', '.'], "_");
+        let words = words.replace(['{', '}'], "");
+        let named = [("get", &mut item.get), ("post", &mut item.post)];
+        for (method, operation) in named {
+            if let Some(operation) = operation {
+                operation.operation_id = Some(format!("{method}{words}"));
+            }
+        }
+    }
+}
+
 /// All operations of a document.
 pub fn operations(document: &mut OpenApi) -> impl Iterator<Item = &mut Operation> {
     document.paths.paths.values_mut().flat_map(|item| {

@@ -63,6 +63,16 @@ async fn guard(
     Ok(next.run(request).await)
 }
 
+/// Keeps those without a token to their pace.
+pub async fn slow_strangers(
+    State(app): State<App>,
+    request: Request,
+    next: Next,
+) -> Result<Response, Problem> {
+    app.stranger(peer(request.extensions()))?;
+    Ok(next.run(request).await)
+}
+
 /// The token of an `Authorization: Bearer` header.
 pub fn bearer(headers: &HeaderMap) -> Option<&str> {
     let (scheme, token) = headers.get(AUTHORIZATION)?.to_str().ok()?.split_once(' ')?;

@@ -7,7 +7,7 @@ use std::path::PathBuf;
 
 use clap::{Args, Parser, Subcommand};
 
-pub use access::{Audit, NewToken, Token};
+pub use access::{Audit, Token};
 pub use stores::{Backup, MasterKeys};
 
 /// Yakin (夜勤), the night shift: runs every scheduled batch on time, once, per tenant, and keeps the proof.

@@ -79,6 +79,7 @@ impl Api {
         Ok(yakin_api::Settings {
             cron_secret: self.cron_secret_file.as_ref().map(read).transpose()?,
             calls_a_second: self.calls_per_second,
+            ..yakin_api::Settings::default()
         })
     }
 }

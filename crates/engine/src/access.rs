@@ -186,7 +186,8 @@ pub async fn revoke(pool: &PgPool, name: &str, act: &Act) -> Result<(), EngineEr
 /// in constant time. Notes the use, once a minute.
 pub async fn caller(pool: &PgPool, text: &str) -> Result<Option<Caller>, EngineError> {
     let Some((id, secret)) = parts(text) else { return Ok(None) };
-    let row: Option<(String, String, Option<Vec<i64>>, Vec<u8>, bool)> = sqlx::query_as(
+    type Kept = (String, String, Option<Vec<i64>>, Vec<u8>, bool);
+    let row: Option<Kept> = sqlx::query_as(
         "SELECT name, role, tenants, sha256,
                 coalesce(real_used < clock_timestamp() - interval '1 minute', true)
            FROM yakin.api_tokens

@@ -127,10 +127,18 @@ impl Node {
 
     /// GET: status line, head and body.
     pub async fn get(&self, path: &str, accept: &str) -> (String, String) {
+        self.ask(path, &format!("Accept: {accept}\r\n")).await
+    }
+
+    /// GET with a token.
+    pub async fn get_as(&self, path: &str, token: &str) -> (String, String) {
+        self.ask(path, &format!("Authorization: Bearer {token}\r\n")).await
+    }
+
+    async fn ask(&self, path: &str, headers: &str) -> (String, String) {
         let mut stream = tokio::net::TcpStream::connect(&self.address).await.expect("connect");
-        let request = format!(
-            "GET {path} HTTP/1.1\r\nHost: test\r\nAccept: {accept}\r\nConnection: close\r\n\r\n"
-        );
+        let request =
+            format!("GET {path} HTTP/1.1\r\nHost: test\r\n{headers}Connection: close\r\n\r\n");
         stream.write_all(request.as_bytes()).await.expect("request");
         let mut answer = String::new();
         stream.read_to_string(&mut answer).await.expect("answer");

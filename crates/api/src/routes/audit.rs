@@ -24,9 +24,10 @@ pub async fn list(
 
 /// Reckon the audit's chain anew
 ///
-/// `faults` names what was changed, added or removed; it is empty when nothing was.
+/// `faults` names what was changed, added or removed; it is empty when nothing was. One call at a time.
 #[utoipa::path(get, path = "/admin/batch/audit/verify", tag = "evidence",
     responses((status = 200, description = "where the chain stands", body = Chain)))]
 pub async fn verify(State(app): State<App>) -> Result<Json<Chain>, Problem> {
+    let _place = app.whole()?;
     Ok(Json(audit::verify(&app.engine.pool).await?))
 }

@@ -31,7 +31,7 @@ use yakin_engine::access::Role;
 use crate::app::App;
 use crate::document;
 use crate::extract::LONGEST_BODY;
-use crate::guard::{Rule, behind};
+use crate::guard::{Rule, behind, slow_strangers};
 use crate::problem::Problem;
 
 /// A call is answered within this time, or told that it could not be; a stream begins within it.
@@ -40,14 +40,15 @@ const ANSWER_TIME: Duration = Duration::from_secs(30);
 /// All routes, and the document that describes them.
 pub fn router(app: App) -> (Router, OpenApi) {
     let rule = |role, scoped| Rule { role, scoped };
-    let (router, document) = OpenApiRouter::with_openapi(document::begin())
-        .merge(open())
+    let (router, mut document) = OpenApiRouter::with_openapi(document::begin())
+        .merge(open(&app))
         .merge(behind(rule(Role::Viewer, false), &app, viewers()))
         .merge(behind(rule(Role::Viewer, true), &app, tenants_viewers()))
         .merge(behind(rule(Role::Operator, false), &app, operators()))
         .merge(behind(rule(Role::Operator, true), &app, tenants_operators()))
         .merge(behind(rule(Role::Admin, false), &app, admins()))
         .split_for_parts();
+    document::name_operations(&mut document);
     let text = node::Text::of(&document);
     let router = router
         .fallback(async || Problem::not_found("there is no such path; /openapi.json lists them"))
@@ -71,7 +72,7 @@ pub fn router(app: App) -> (Router, OpenApi) {
 }
 
 /// Without a token: what scrapers and probes ask, the document, and calls that carry their own proof.
-fn open() -> OpenApiRouter<App> {
+fn open(app: &App) -> OpenApiRouter<App> {
     let mut group = OpenApiRouter::new()
         .routes(routes!(node::metrics))
         .routes(routes!(node::healthz))
@@ -80,7 +81,7 @@ fn open() -> OpenApiRouter<App> {
         .routes(routes!(node::reader))
         .routes(routes!(cron::trigger));
     document::operations(group.get_openapi_mut()).for_each(document::say_usual);
-    group
+    group.route_layer(axum::middleware::from_fn_with_state(app.clone(), slow_strangers))
 }
 
 fn viewers() -> OpenApiRouter<App> {

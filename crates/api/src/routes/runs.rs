@@ -147,7 +147,7 @@ pub async fn logs(
 
 /// What a run cost, beside earlier ones
 ///
-/// There once it has ended well or partly.
+/// There once it has ended.
 #[utoipa::path(get, path = "/admin/batch/runs/{run}/performance", tag = "runs",
     params(("run" = i64, Path, description = "its number", example = 118)),
     responses((status = 200, description = "time, processor and memory", body = PerformanceRow)))]

@@ -44,6 +44,7 @@ pub async fn doctor(arguments: &Arguments) -> anyhow::Result<End> {
             doctor_files::keys(&mut checks, &config);
             doctor_outside::relays(&mut checks, &config).await;
             doctor_outside::reports(&mut checks, &config);
+            doctor_outside::api(&mut checks, &config);
             doctor_outside::templates(&mut checks, &config).await;
             match Place::open(arguments).await {
                 Ok(place) => {

@@ -49,6 +49,31 @@ pub fn reports(checks: &mut Checks, config: &Config) {
     }
 }
 
+/// Whether the API can be given what it needs, and what anybody on its address could read along.
+pub fn api(checks: &mut Checks, config: &Config) {
+    const NAME: &str = "api";
+    let listen = config.listen.as_deref().unwrap_or(super::serve::LISTEN);
+    match config.api.settings() {
+        Err(error) => {
+            let mend = "write a secret of 16 or more characters into that file, mode 0600";
+            checks.add(NAME, Standing::Bad, error.to_string(), mend);
+        }
+        Ok(settings) => {
+            let cron = match settings.cron_secret {
+                Some(_) => "/api/cron has its secret",
+                None => "/api/cron is closed (no api.cron_secret_file)",
+            };
+            checks.add(NAME, Standing::Good, format!("on {listen}; {cron}"), "");
+        }
+    }
+    let host = listen.rsplit_once(':').map_or(listen, |(host, _)| host);
+    if !["127.0.0.1", "localhost", "[::1]"].contains(&host) {
+        let found = format!("{listen} is no loopback address, and the API speaks plain HTTP");
+        let mend = "let a proxy with TLS answer there, and listen on 127.0.0.1 behind it";
+        checks.add(NAME, Standing::Warning, found, mend);
+    }
+}
+
 /// Renders every template with its samples.
 pub async fn templates(checks: &mut Checks, config: &Config) {
     const NAME: &str = "templates";

@@ -128,6 +128,9 @@ fn tell(place: &Place, run: &RunRow) -> anyhow::Result<End> {
     Ok(End::of(word))
 }
 
+/// How long what ends is gathered before the next look.
+const GATHER: Duration = Duration::from_millis(50);
+
 /// A node of one batch, for as long as a command waits for its run.
 pub struct Foreground {
     pub engine: Arc<Engine>,
@@ -203,7 +206,8 @@ impl Foreground {
                 return Ok(look::run(&self.engine.pool, run).await?);
             }
             tokio::select! {
-                () = self.engine.job_has_ended() => {}
+                // jobs end in crowds: one look serves all of a moment
+                () = self.engine.job_has_ended() => tokio::time::sleep(GATHER).await,
                 () = tokio::time::sleep(Duration::from_millis(200)) => {}
                 _ = &mut interrupted => {
                     bar.finish_and_clear();

@@ -124,7 +124,7 @@ pub struct PerformanceRow {
     pub slow: bool,
 }
 
-/// A run's performance, once it has ended well or partly.
+/// A run's performance, once it has ended.
 pub async fn performance(pool: &PgPool, run: i64) -> Result<Option<PerformanceRow>, EngineError> {
     sqlx::query_as(
         "SELECT run_id, batch_id, duration_ms, cpu_ms, memory_bytes, records_processed, mean_ms, slow

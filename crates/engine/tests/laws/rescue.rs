@@ -252,6 +252,18 @@ async fn a_rescue_ends_the_backends_of_lost_attempts_and_of_no_others() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
+async fn another_yakin_on_the_same_server_keeps_its_backends() {
+    let (world, other) = (World::new(vec![entry::<Known>()]).await, World::new(vec![]).await);
+    enqueue(&world, 1, 1).await;
+    let job = claim_some(&world, 1).await.remove(0);
+    // the other one's job has the same number and token
+    let mut theirs = labelled(&other, &job.label()).await;
+    expire_leases(&world).await;
+    world.engine.watch_step().await.unwrap();
+    assert!(sqlx::query("SELECT 1").execute(&mut theirs).await.is_ok());
+}
+
+#[tokio::test(flavor = "multi_thread")]
 async fn a_login_that_only_may_act_as_the_engine_rescues_as_well() {
     let world = World::new(vec![entry::<Known>()]).await;
     let login = format!("law_{}", std::process::id());

@@ -123,3 +123,34 @@ async fn what_does_not_end_within_the_drain_is_left_to_another_node() {
     ended(two).await;
     assert_eq!(world.seen(1).await.outcome(), "succeeded");
 }
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_node_that_is_told_to_drain_ends_what_runs_and_leaves() {
+    let world = World::new(vec![entry::<Plain>()]).await;
+    let (serving, _stop) = serving(&world, world.engine.clone(), Duration::from_secs(10));
+    let id = world.engine.node;
+    yakin_engine::operate::nodes::drain(&world.pool, id, &yakin_testkit::act()).await.unwrap();
+    ended(serving).await;
+    let left = format!("SELECT real_ended IS NOT NULL FROM yakin.nodes WHERE id = {id}");
+    assert!(world.one::<bool>(&left).await);
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_node_that_only_answers_lives_until_it_is_stopped() {
+    let world = World::new(vec![entry::<Plain>()]).await;
+    let (engine, stop) = (world.engine.clone(), CancellationToken::new());
+    let options = Options {
+        roles: Roles { plan: false, work: false },
+        permits: Permits::default(),
+        drain: Duration::from_secs(1),
+    };
+    let (url, told) = (world.database.url("yakin_engine"), stop.clone());
+    let joined: String = world.one("SELECT real_heartbeat::text FROM yakin.nodes").await;
+    let serving = tokio::spawn(async move { serve(engine, options, &url, told).await });
+    let beats =
+        format!("SELECT real_heartbeat > '{joined}' AND real_ended IS NULL FROM yakin.nodes");
+    until(&world, &beats).await;
+    assert!(!serving.is_finished());
+    stop.cancel();
+    ended(serving).await;
+}
