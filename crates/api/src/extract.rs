@@ -94,6 +94,7 @@ impl<T: DeserializeOwned + Send, S: Send + Sync> FromRequestParts<S> for Named<T
 /// Why something is done; it stands in the audit.
 #[derive(Clone, Debug, Deserialize, ToSchema)]
 #[serde(deny_unknown_fields)]
+#[schema(example = json!({"reason": "prices are being checked"}))]
 pub struct Why {
     #[schema(
         min_length = 1,

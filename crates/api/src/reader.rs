@@ -21,13 +21,13 @@ pub fn page(document: &Value) -> String {
                 nav { (contents(document)) }
                 main {
                     h1 { (text(&info["title"])) " API " small { (text(&info["version"])) } }
-                    p { (text(&info["description"])) }
+                    p { (prose(&info["description"])) }
                     p { "The same as " a href="/openapi.json" { "openapi.json" } "." }
                     @for tag in document["tags"].as_array().into_iter().flatten() {
                         section {
                             h2 id=(text(&tag["name"])) { (text(&tag["name"])) }
                             p { (text(&tag["description"])) }
-                            @for one in operations(document, text(&tag["name"])) { (operation(&one)) }
+                            @for one in operations(document, text(&tag["name"])) { (operation(document, &one)) }
                         }
                     }
                     section { h2 id="schemas" { "schemas" } (schemas(document)) }
@@ -74,13 +74,13 @@ fn contents(document: &Value) -> Markup {
     }
 }
 
-fn operation(one: &Operation<'_>) -> Markup {
+fn operation(document: &Value, one: &Operation<'_>) -> Markup {
     let said = one.said;
     html! {
         article id=(one.anchor()) {
             h3 { span class={ "method " (one.method) } { (one.method.to_uppercase()) } " " code { (one.path) } }
             p { b { (text(&said["summary"])) } }
-            @if let Some(more) = said["description"].as_str() { p { (more) } }
+            @if said["description"].is_string() { p { (prose(&said["description"])) } }
             @if let Some(role) = said["x-role"].as_str() {
                 p class="role" {
                     "A token of " b { (role) } " or more"
@@ -95,13 +95,14 @@ fn operation(one: &Operation<'_>) -> Markup {
                         tr {
                             td { code { (text(&p["name"])) } @if p["required"] == true { " *" } }
                             td { (text(&p["in"])) }
-                            td { (text(&p["description"])) " " span class="type" { (kind(&p["schema"])) } }
+                            td { (prose(&p["description"])) " " span class="type" { (kind(&p["schema"])) } }
                         }
                     }
                 }
             }
             @if let Some(body) = said["requestBody"]["content"]["application/json"].as_object() {
                 p { "Body: " (named(&body["schema"])) }
+                @if let Some(example) = example(document, &body["schema"]) { pre { (example) } }
             }
             table {
                 tr { th { "answer" } th { "what" } }
@@ -109,7 +110,7 @@ fn operation(one: &Operation<'_>) -> Markup {
                     tr {
                         td { code { (status) } }
                         td {
-                            (text(&answer["description"]))
+                            (prose(&answer["description"]))
                             @for (media, content) in answer["content"].as_object().into_iter().flatten() {
                                 " " span class="type" { (media) } " " (named(&content["schema"]))
                             }
@@ -139,6 +140,22 @@ fn named(schema: &Value) -> Markup {
         @match name {
             Some(name) => a href={ "#schema-" (name) } { (name) },
             None => span class="type" { (kind(schema)) },
+        }
+    }
+}
+
+/// The example of a schema that is named, as one would type it.
+fn example(document: &Value, schema: &Value) -> Option<String> {
+    let name = schema["$ref"].as_str()?.rsplit('/').next()?;
+    let example = &document["components"]["schemas"][name]["example"];
+    example.is_object().then(|| example.to_string())
+}
+
+/// A text in which `words` between backquotes are code.
+fn prose(value: &Value) -> Markup {
+    html! {
+        @for (n, part) in text(value).split('`').enumerate() {
+            @if n % 2 == 1 { code { (part) } } @else { (part) }
         }
     }
 }
