@@ -91,6 +91,8 @@ impl Engine {
         .fetch_one(&pool)
         .await
         .doing(doing)?;
+        let plans = roles.contains(&"plan");
+        let metrics = Metrics::new(&registry, plans);
         let engine = Engine {
             settler: Settler::start(pool.clone(), clock.clone(), node),
             resources: Resources::default(),
@@ -99,7 +101,7 @@ impl Engine {
             clock,
             registry,
             node,
-            metrics: Metrics::new(),
+            metrics,
             arrivals: Default::default(),
             job_ended: Notify::new(),
             wake_planner: Notify::new(),
@@ -111,7 +113,7 @@ impl Engine {
             planned_for: AtomicI64::new(i64::MIN),
             next_due: AtomicI64::new(i64::MAX),
             arrived_ms: AtomicI64::new(i64::MIN / 2),
-            plans: roles.contains(&"plan"),
+            plans,
             listening: AtomicBool::new(false),
             plan_looped_ms: AtomicI64::new(0),
             claim_looped_ms: AtomicI64::new(0),

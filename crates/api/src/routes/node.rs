@@ -38,7 +38,8 @@ impl Text {
         (String = "text/plain"), (String = "application/openmetrics-text")))))]
 pub async fn metrics(State(app): State<App>, headers: HeaderMap) -> Result<Response, Problem> {
     let accepts = headers.get(header::ACCEPT).and_then(|v| v.to_str().ok()).unwrap_or_default();
-    let text = app.engine.metrics.text(&app.engine.pool).await.map_err(|error| {
+    let behind = app.engine.planner_behind();
+    let text = app.engine.metrics.text(&app.engine.pool, behind).await.map_err(|error| {
         tracing::error!(%error, "reading metrics failed");
         Problem::unavailable("the database does not answer")
     })?;

@@ -126,7 +126,7 @@ async fn two_nodes_that_see_a_run_end_tell_it_once() {
         told += world.engine.plan_step().await.unwrap().len();
     }
     assert_eq!(told, 10);
-    let texts = [&world.engine, &second].map(|e| e.metrics.text(&world.pool));
+    let texts = [&world.engine, &second].map(|e| e.metrics.text(&world.pool, 0.0));
     let [one, other] = texts;
     let counted: i64 = [one.await.unwrap(), other.await.unwrap()].iter().map(|t| count(t)).sum();
     assert_eq!(counted, 10);
@@ -134,8 +134,8 @@ async fn two_nodes_that_see_a_run_end_tell_it_once() {
 
 /// The number of runs that a node's metrics count.
 fn count(metrics: &str) -> i64 {
-    let line = metrics.lines().find(|l| l.starts_with("batch_job_total"));
-    line.map_or(0, |l| l.rsplit(' ').next().unwrap().parse().unwrap())
+    let lines = metrics.lines().filter(|l| l.starts_with("batch_job_total"));
+    lines.map(|l| l.rsplit(' ').next().unwrap().parse::<i64>().unwrap()).sum()
 }
 
 #[tokio::test(flavor = "multi_thread")]
