@@ -180,23 +180,55 @@ need_nextest() {
         die "cargo-nextest could not be installed; see https://nexte.st for other ways."
 }
 
-# promtool checks our metrics page. Debian ships it with the Prometheus server, which would be set up to run: so only
-# this one program is taken out of the package.
-need_promtool() {
-    local bin unpacked
+# Takes programs [PROGRAM…] out of a Debian package [PACKAGE] into the tools' folder: installed, it would set up a service.
+# Leaves the package unpacked in $unpacked for what else is in it.
+deb_programs() {
+    local package=$1 bin program
+    shift
     bin=$(tools_dir)/bin
-    PATH=$PATH:$bin
-    has promtool && return
-    if has apt-get && has dpkg-deb; then
-        say "fetching promtool into $bin"
+    has apt-get && has dpkg-deb || return 1
+    say "fetching $* into $bin"
+    { apt_has "$package" || { is_root && apt_refresh; }; } &&
+        (cd "$unpacked" && apt_get download "$package" && dpkg-deb -x "$package"_*.deb .) && mkdir -p "$bin" || return 1
+    for program in "$@"; do
+        cp "$unpacked/usr/bin/$program" "$bin/$program.new" && mv "$bin/$program.new" "$bin/$program" || return 1
+    done
+}
+
+# Prometheus' programs check our metrics page and our rules, and run in tests, which start them for themselves.
+need_prometheus() {
+    local unpacked bin
+    bin=$(tools_dir)/bin
+    case ":$PATH:" in *":$bin:"*) ;; *) PATH=$PATH:$bin ;; esac
+    has promtool && has prometheus && return
+    unpacked=$(mktemp -d)
+    deb_programs prometheus promtool prometheus || true
+    rm -rf "$unpacked"
+    has promtool && has prometheus || say "note: prometheus or promtool is missing (Debian's package prometheus has them);" \
+        "tests that ask them will fail"
+}
+
+# Debian's Alertmanager looks for its templates in this folder alone.
+alertmanager_share=/usr/share/prometheus/alertmanager
+
+has_alertmanager() {
+    has amtool && { has alertmanager || { has prometheus-alertmanager && [ -e $alertmanager_share/email.tmpl ]; }; }
+}
+
+# Alertmanager, which tests start for themselves, and amtool.
+need_alertmanager() {
+    local unpacked bin
+    bin=$(tools_dir)/bin
+    case ":$PATH:" in *":$bin:"*) ;; *) PATH=$PATH:$bin ;; esac
+    has_alertmanager && return
+    if is_root; then
         unpacked=$(mktemp -d)
-        if { apt_has prometheus || { is_root && apt_refresh; }; } &&
-            (cd "$unpacked" && apt_get download prometheus && dpkg-deb -x prometheus_*.deb .); then
-            mkdir -p "$bin" && cp "$unpacked/usr/bin/promtool" "$bin/"
-        fi
+        { deb_programs prometheus-alertmanager amtool prometheus-alertmanager && mkdir -p $alertmanager_share &&
+            cp "$unpacked$alertmanager_share"/*.tmpl $alertmanager_share/; } || true
         rm -rf "$unpacked"
     fi
-    has promtool || say "note: promtool is missing (Debian's package prometheus has it); tests that ask it will fail"
+    has_alertmanager || say "note: alertmanager or amtool is missing (Debian's package prometheus-alertmanager has them);" \
+        "tests that ask them will fail"
 }
 
 # ---- documents ----

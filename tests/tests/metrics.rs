@@ -35,6 +35,11 @@ async fn a_node_that_worked_shows_it() {
         r#"batch_job_total{job_name="usage-aggregation",status="success"} 1"#,
         r#"batch_job_duration_seconds_count{job_name="usage-aggregation",status="success"} 1"#,
         r#"batch_queue_size{queue_name="default"} 0"#,
+        // what has not happened yet is 0: its first time is an increase
+        r#"batch_job_total{job_name="usage-aggregation",status="failure"} 0"#,
+        r#"yakin_runs_total{outcome="failed"} 0"#,
+        r#"yakin_firings_total{outcome="missed"} 0"#,
+        r#"yakin_open_alerts{rule="run_failed",severity="critical"} 0"#,
     ];
     let wanted = wanted.map(|w| w.replace("usage-aggregation", slug("BATCH-204")));
     let mut page = (String::new(), String::new());
@@ -80,6 +85,67 @@ async fn a_node_that_worked_shows_it() {
         logs.iter().find(|l| l["message"] == "run ended: succeeded").expect("the run's end");
     assert!(ended["duration"].is_f64() && ended["jobName"] == slug("BATCH-204"), "{ended}");
     assert_eq!(node.stderr(), "");
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn what_is_open_and_what_failed_is_shown_until_it_is_over() {
+    let site = Site::with_sample(1).await;
+    let node = site.serve().await;
+    let shown = async |name: &str| {
+        let page = node.get("/metrics", "*/*").await.1;
+        let line = page.lines().find(|l| l.starts_with(name));
+        line.map(|l| l.rsplit(' ').next().expect("a value").parse::<f64>().expect("a number"))
+    };
+    let job = slug("BATCH-204");
+    let open = format!("yakin_run_open_seconds{{job_name=\"{job}\"}}");
+    let failed =
+        format!("yakin_failed_runs{{job_name=\"{job}\",outcome=\"failed\",severity=\"high\"}}");
+    let alert = r#"yakin_open_alerts{rule="run_failed",severity="high"}"#;
+    assert_eq!((shown(&open).await, shown(&failed).await), (None, None));
+
+    site.sql("UPDATE yakin.queues SET paused = true").await;
+    let run = site.start("BATCH-204", date(2026, 10, 20)).await;
+    until("the run is shown as open", 10, async || shown(&open).await.is_some()).await;
+    site.sql("UPDATE yakin.runs SET real_started = real_started - interval '2 hours'").await;
+    let seconds = shown(&open).await.expect("an open run");
+    assert!((7200.0..7260.0).contains(&seconds), "{seconds}");
+    assert_eq!(shown(r#"batch_queue_size{queue_name="default"}"#).await, Some(1.0));
+
+    site.sql(
+        "REVOKE SELECT ON app.api_call_logs FROM yakin_platform;
+         UPDATE yakin.queues SET paused = false",
+    )
+    .await;
+    let outcome = site.outcome(run).await;
+    assert!(outcome.starts_with("failed"), "{outcome}");
+    assert_eq!(shown(&open).await, None);
+    until("the failure is shown", 20, async || shown(&failed).await == Some(1.0)).await;
+    assert_eq!(shown(alert).await, Some(1.0));
+    assert_eq!(shown("yakin_dead_letters").await, Some(1.0));
+
+    site.sql("GRANT SELECT ON app.api_call_logs TO yakin_platform").await;
+    let run = site.start("BATCH-204", date(2026, 10, 20)).await;
+    assert_eq!(site.outcome(run).await, "succeeded");
+    until("the failure is healed", 20, async || shown(&failed).await.is_none()).await;
+    assert_eq!(shown(alert).await, Some(0.0));
+    promtool(&node.get("/metrics", "*/*").await.1);
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn only_a_node_that_plans_says_how_far_its_planner_is_behind() {
+    let site = Site::new().await;
+    let works = |command: &mut Command| {
+        command.args(["--roles", "work,api"]);
+    };
+    let (plans, works) = tokio::join!(site.serve(), site.serve_by(works));
+    let name = "yakin_planner_behind_seconds";
+    let page = plans.get("/metrics", "*/*").await.1;
+    let line = page.lines().find(|l| l.starts_with(name)).expect("the planner's line");
+    let behind: f64 = line.split(' ').next_back().expect("a value").parse().expect("a number");
+    assert!((0.0..30.0).contains(&behind), "{line}");
+    promtool(&page);
+    let page = works.get("/metrics", "*/*").await.1;
+    assert!(!page.contains(name) && page.contains("yakin_dead_letters 0"), "{page}");
 }
 
 fn slug(id: &str) -> &'static str {

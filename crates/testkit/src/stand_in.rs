@@ -1,6 +1,7 @@
 //! Vendors' servers as tests need them: they check what the vendors check, keep what they
 //! accepted in order, and misbehave on demand.
 
+mod alerts;
 mod desk;
 mod line_works;
 mod slack;
@@ -9,6 +10,7 @@ pub mod smtp;
 mod teams;
 mod webhook;
 
+pub use alerts::{Alert, AlertsPost, AlertsStandIn};
 pub use desk::{Next, Request, StandIn};
 pub use line_works::{LineWorksPost, LineWorksStandIn, other_rsa_key_pem};
 pub use slack::{SlackPost, SlackStandIn};
