@@ -92,7 +92,8 @@ fn each_rule_fires_when_it_should_and_not_when_it_should_not() {
     judged("promtool", &["test", "rules", "yakin.rules.test.yml"]);
     let tests = shipped("yakin.rules.test.yml");
     for (name, _) in alerts(&shipped("yakin.rules.yml")) {
-        let cases = tests.split(&format!("alertname: {name}\n")).skip(1);
+        let line = format!("alertname: {name}\n");
+        let cases = tests.split(&line).skip(1);
         let (quiet, loud): (Vec<&str>, Vec<&str>) =
             cases.partition(|case| case.trim_start().starts_with("exp_alerts: []"));
         assert!(!loud.is_empty(), "no test in which {name} fires");

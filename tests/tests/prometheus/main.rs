@@ -19,13 +19,6 @@ async fn failures_and_gone_nodes_reach_people_and_so_does_the_sign_of_life() {
     let (one, mut two) = tokio::join!(site.serve(), site.serve());
     let monitoring = Monitoring::start(&site.dir, &[&one.address, &two.address]).await;
 
-    // what the rules ask for is there, and none of them errs
-    let (_, page) = one.get("/metrics", "*/*").await;
-    for name in files::metrics_in(&files::shipped("yakin.rules.yml")) {
-        let family = ["_sum", "_count", "_bucket"].iter().find_map(|end| name.strip_suffix(end));
-        let family = format!("# TYPE {} ", family.unwrap_or(&name));
-        assert!(page.contains(&family), "{family}is missing in\n{page}");
-    }
     until("all rules were evaluated", 20, async || {
         let rules = monitoring.ask("/api/v1/rules").await.to_string();
         assert!(!rules.contains("\"health\":\"err\""), "{rules}");
@@ -36,8 +29,19 @@ async fn failures_and_gone_nodes_reach_people_and_so_does_the_sign_of_life() {
     // a sign of life, and another: its silence would be noticed
     until("the heart beats", 20, async || monitoring.told_to("heartbeat").len() >= 2).await;
 
-    site.sql("REVOKE SELECT ON app.api_call_logs FROM yakin_platform").await;
+    // a run that is open for long enough to be seen, and then fails
+    site.sql("UPDATE yakin.queues SET paused = true").await;
     let failed = site.start("BATCH-204", date(2026, 10, 20)).await;
+    until("the open run is scraped", 20, async || {
+        let open = monitoring.ask("/api/v1/query?query=yakin_run_open_seconds").await;
+        open["data"]["result"][0]["metric"][BATCH.0] == BATCH.1
+    })
+    .await;
+    site.sql(
+        "REVOKE SELECT ON app.api_call_logs FROM yakin_platform;
+         UPDATE yakin.queues SET paused = false",
+    )
+    .await;
     let outcome = site.outcome(failed).await;
     assert!(outcome.starts_with("failed: prepare"), "{outcome}");
     let alert = monitoring.tells("critical", ("firing", "YakinJobFailed"), BATCH).await;
@@ -53,6 +57,13 @@ async fn failures_and_gone_nodes_reach_people_and_so_does_the_sign_of_life() {
         })
     })
     .await;
+
+    // by now each metric that the rules ask for was there
+    let seen = monitoring.ask("/api/v1/label/__name__/values").await;
+    let seen = seen["data"].as_array().expect("names");
+    for name in files::metrics_in(&files::shipped("yakin.rules.yml")) {
+        assert!(seen.contains(&name.as_str().into()), "no node shows {name}: {seen:?}");
+    }
 
     // mended, done again
     site.sql("GRANT SELECT ON app.api_call_logs TO yakin_platform").await;

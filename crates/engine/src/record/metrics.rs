@@ -95,10 +95,10 @@ impl Metrics {
         }
         for outcome in RUN_OUTCOMES {
             let labels = OutcomeLabels { outcome: outcome.to_owned() };
-            metrics.runs.get_or_create(&labels);
-            metrics.firings.get_or_create(&labels);
+            metrics.runs.get_or_create_owned(&labels);
+            metrics.firings.get_or_create_owned(&labels);
         }
-        metrics.firings.get_or_create(&OutcomeLabels { outcome: MISSED.to_owned() });
+        metrics.firings.get_or_create_owned(&OutcomeLabels { outcome: MISSED.to_owned() });
         metrics
     }
 
