@@ -133,7 +133,8 @@ async fn start_prometheus(dir: &Path, nodes: &[&str], alertmanager: &str) -> Ser
     command
         .arg(format!("--config.file={}", file.display()))
         .arg(format!("--storage.tsdb.path={}", dir.join("prometheus").display()))
-        .arg("--web.listen-address=127.0.0.1:0");
+        // what fires before it has found Alertmanager is told of no sooner than this
+        .args(["--web.listen-address=127.0.0.1:0", "--rules.alert.resend-delay=2s"]);
     Server::start(command, dir).await
 }
 
