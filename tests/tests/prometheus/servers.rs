@@ -46,9 +46,10 @@ impl Monitoring {
         let alertmanager = start_alertmanager(&dir, &told, &mailed).await;
         let prometheus = start_prometheus(&dir, nodes, &alertmanager.address).await;
         let monitoring = Monitoring { prometheus, alertmanager, told, mailed };
+        let all = nodes.len().to_string();
         until("all nodes are scraped", 20, async || {
             let answer = monitoring.ask("/api/v1/query?query=sum(up)").await;
-            answer["data"]["result"][0]["value"][1] == nodes.len().to_string()
+            answer["data"]["result"][0]["value"][1] == all
         })
         .await;
         monitoring
