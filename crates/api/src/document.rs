@@ -3,7 +3,9 @@
 use serde_json::json;
 use utoipa::openapi::extensions::ExtensionsBuilder;
 use utoipa::openapi::path::Operation;
-use utoipa::openapi::security::{HttpAuthScheme, HttpBuilder, SecurityRequirement, SecurityScheme};
+use utoipa::openapi::security::{
+    ApiKey, ApiKeyValue, HttpAuthScheme, HttpBuilder, SecurityRequirement, SecurityScheme,
+};
 use utoipa::openapi::tag::TagBuilder;
 use utoipa::openapi::{
     Components, ContentBuilder, InfoBuilder, LicenseBuilder, OpenApi, OpenApiBuilder, Ref, RefOr,
@@ -35,8 +37,18 @@ pub fn begin() -> OpenApi {
             "A token of `yakin token create NAME --role viewer|operator|admin [--tenant CODE]`.",
         ))
         .build();
+    let cron = HttpBuilder::new()
+        .scheme(HttpAuthScheme::Bearer)
+        .description(Some("The cron secret, `[api] cron_secret_file`."))
+        .build();
+    let signature = ApiKeyValue::with_description(
+        "x-vercel-signature",
+        "HMAC-SHA1 of the body under the cron secret, in hex; the body says `createdAt`.",
+    );
     let mut components = Components::new();
     components.add_security_scheme("token", SecurityScheme::Http(token));
+    components.add_security_scheme("cron", SecurityScheme::Http(cron));
+    components.add_security_scheme("signature", SecurityScheme::ApiKey(ApiKey::Header(signature)));
     components.schemas.insert(Problem::name().into_owned(), Problem::schema());
     let tags = TAGS
         .iter()

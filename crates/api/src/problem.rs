@@ -128,6 +128,10 @@ impl Problem {
 impl From<EngineError> for Problem {
     fn from(error: EngineError) -> Problem {
         match error {
+            EngineError::Database { ref source, .. } if beyond(source) => {
+                tracing::warn!(%error, "a call was refused");
+                Problem::malformed("a value lies beyond what the database can hold")
+            }
             EngineError::Database { .. } => {
                 tracing::error!(%error, "a call failed");
                 Problem::unavailable("the database does not answer as it should; try again")
@@ -137,6 +141,14 @@ impl From<EngineError> for Problem {
             EngineError::Refused(_) | EngineError::Param(_) => Problem::refused(error.to_string()),
         }
     }
+}
+
+/// SQLSTATEs of values that are out of range: numbers, instants, characters.
+const BEYOND: [&str; 4] = ["22003", "22008", "22021", "22P05"];
+
+fn beyond(error: &sqlx::Error) -> bool {
+    let code = error.as_database_error().and_then(|e| e.code());
+    code.is_some_and(|code| BEYOND.contains(&code.as_ref()))
 }
 
 impl IntoResponse for Problem {

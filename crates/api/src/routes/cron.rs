@@ -42,9 +42,8 @@ pub struct Trigger {
 /// itself is the bearer; then an `Idempotency-Key` keeps repeated calls from starting a second run.
 #[utoipa::path(post, path = "/api/cron/{batchId}", tag = "jobs",
     params(("batchId" = String, Path, description = "id or slug", example = "BATCH-204"),
-           ("x-vercel-signature" = Option<String>, Header, description = "HMAC-SHA1 of the body, in hex"),
-           ("Authorization" = Option<String>, Header, description = "Bearer and the cron secret"),
            ("Idempotency-Key" = Option<String>, Header, description = "one key for one request", max_length = 200)),
+    security(("cron" = []), ("signature" = [])),
     request_body = Trigger,
     responses((status = 202, description = "the run has been started, now or by the same call before", body = Accepted,
                headers(("Location" = String, description = "the run"))),

@@ -69,7 +69,7 @@ enum Scalar {
 pub struct Accepted {
     #[schema(example = 118)]
     pub run_id: i64,
-    #[schema(example = "tenant-usage-aggregation")]
+    #[schema(example = "usage-aggregation")]
     pub job_name: &'static str,
     #[schema(example = "BATCH-204")]
     pub batch_id: &'static str,
@@ -94,7 +94,7 @@ impl Accepted {
 /// The run goes through the same queue as at night. Under an `Idempotency-Key` a repeated call starts no second run; the
 /// key is kept for seven days. A dry run's plan stands in the run once it has ended.
 #[utoipa::path(post, path = "/admin/batch/jobs/{jobName}/execute", tag = "jobs",
-    params(("jobName" = String, Path, description = "slug or id", example = "tenant-usage-aggregation"),
+    params(("jobName" = String, Path, description = "slug or id", example = "usage-aggregation"),
            ("Idempotency-Key" = Option<String>, Header, description = "one key for one request", max_length = 200)),
     request_body = Execute,
     responses((status = 202, description = "the run has been started", body = Accepted,
@@ -241,7 +241,7 @@ impl From<RunRow> for JobRun {
 #[derive(Debug, Serialize, ToSchema)]
 #[serde(rename_all = "camelCase")]
 pub struct JobStatus {
-    #[schema(example = "tenant-usage-aggregation")]
+    #[schema(example = "usage-aggregation")]
     pub job_name: String,
     #[schema(example = "BATCH-204")]
     pub batch_id: String,
@@ -260,7 +260,7 @@ pub struct JobStatus {
 
 /// How a batch stands
 #[utoipa::path(get, path = "/admin/batch/jobs/{jobName}/status", tag = "jobs",
-    params(("jobName" = String, Path, description = "slug or id", example = "tenant-usage-aggregation")),
+    params(("jobName" = String, Path, description = "slug or id", example = "usage-aggregation")),
     responses((status = 200, description = "its newest runs and its next firing", body = JobStatus)))]
 pub async fn status(
     State(app): State<App>,
@@ -301,7 +301,7 @@ pub struct HistoryQuery {
 
 /// A batch's runs, newest first
 #[utoipa::path(get, path = "/admin/batch/jobs/{jobName}/history", tag = "jobs",
-    params(("jobName" = String, Path, description = "slug or id", example = "tenant-usage-aggregation"), HistoryQuery),
+    params(("jobName" = String, Path, description = "slug or id", example = "usage-aggregation"), HistoryQuery),
     responses((status = 200, description = "its runs", body = Page<JobRun>)))]
 pub async fn history(
     State(app): State<App>,

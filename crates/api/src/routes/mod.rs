@@ -57,6 +57,7 @@ pub fn router(app: App) -> (Router, OpenApi) {
         })
         .layer(Extension(text))
         .layer(DefaultBodyLimit::max(LONGEST_BODY))
+        .layer(axum::middleware::from_fn(without_nul))
         .layer(axum::middleware::from_fn(in_time))
         .layer(CatchPanicLayer::custom(|_| Problem::defect().into_response()))
         .layer(SetResponseHeaderLayer::if_not_present(
@@ -141,6 +142,18 @@ fn admins() -> OpenApiRouter<App> {
         .routes(routes!(catalogue::set))
         .routes(routes!(switches::stop_all))
         .routes(routes!(switches::resume_all))
+}
+
+/// PostgreSQL's texts hold no NUL: nothing that is asked for has one in its name.
+async fn without_nul(request: Request, next: Next) -> Response {
+    let uri = request.uri();
+    if uri.path().contains("%00") {
+        return Problem::not_found("the path holds a NUL; nothing is named so").into_response();
+    }
+    if uri.query().is_some_and(|query| query.contains("%00")) {
+        return Problem::malformed("the query holds a NUL").into_response();
+    }
+    next.run(request).await
 }
 
 async fn in_time(request: Request, next: Next) -> Response {

@@ -15,7 +15,7 @@ use crate::error::{Doing, EngineError};
 pub struct BatchRow {
     #[schema(example = "BATCH-204")]
     pub id: String,
-    #[schema(example = "tenant-usage-aggregation")]
+    #[schema(example = "usage-aggregation")]
     pub slug: String,
     pub title: String,
     /// As registered or overridden: cron fields, `every …`, `on TOPIC` or `manual`.

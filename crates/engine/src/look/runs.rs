@@ -32,7 +32,8 @@ pub struct RunRow {
     #[schema(example = "succeeded")]
     pub outcome: Option<String>,
     pub reason: Option<String>,
-    #[schema(value_type = Object)]
+    /// What was remarked on its way.
+    #[schema(value_type = Vec<String>)]
     pub notes: Value,
     pub requested_by: String,
     /// The run's "now", in schedule time.
