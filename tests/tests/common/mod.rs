@@ -1,10 +1,12 @@
 //! The binary as a user has it: its processes on a test's own database, and waiting that has a bound.
 #![allow(dead_code, unused_imports)] // each test file uses a part
 
+mod api;
 mod enemy;
 mod mail;
 mod process;
 
+use std::ffi::OsStr;
 use std::path::PathBuf;
 use std::process::{Command, Stdio};
 use std::sync::atomic::{AtomicU64, Ordering};
@@ -21,9 +23,10 @@ use yakin_engine::schedule::planner::register;
 use yakin_engine::worker::pool::work_until_empty;
 use yakin_testkit::{BEGIN, TestDatabase, act, instant};
 
+pub use api::CRON_SECRET;
 pub use enemy::{Seeded, freeze};
 pub use mail::{header, relay_of, slow};
-pub use process::{Node, Told, tell};
+pub use process::{Node, Told, tell, tell_within};
 
 /// A configuration with an issuer and few connections.
 pub const CONFIG: &str = r#"
@@ -204,7 +207,14 @@ impl Site {
 
     /// The program in this place, with nothing of the caller's environment that it would read.
     pub fn command(&self, arguments: &[&str]) -> Command {
-        let mut command = Command::new(binary());
+        let mut command = self.command_of(binary());
+        command.args(arguments);
+        command
+    }
+
+    /// Another program in this place, with the same environment.
+    fn command_of(&self, program: impl AsRef<OsStr>) -> Command {
+        let mut command = Command::new(program);
         for (key, _) in std::env::vars() {
             // but for the programs of the server that the tests run on
             if key.starts_with("YAKIN_") && key != "YAKIN_PG_BIN" || key.starts_with("PG") {
@@ -212,7 +222,6 @@ impl Site {
             }
         }
         command
-            .args(arguments)
             .current_dir(&self.dir)
             .env_remove("RUST_LOG")
             .env_remove("NO_COLOR")

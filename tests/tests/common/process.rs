@@ -186,8 +186,13 @@ impl From<Output> for Told {
     }
 }
 
-/// Runs a command to its end; one that hangs is killed and fails the test.
-pub fn tell(mut command: Command) -> Told {
+/// Runs a command to its end; one that hangs for a minute is killed and fails the test.
+pub fn tell(command: Command) -> Told {
+    tell_within(60, command)
+}
+
+/// The same for one that may take so many seconds.
+pub fn tell_within(seconds: u64, mut command: Command) -> Told {
     let mut child = command
         .stdout(Stdio::piped())
         .stderr(Stdio::piped())
@@ -202,7 +207,7 @@ pub fn tell(mut command: Command) -> Told {
     let pid = Pid::from_child(&child);
     let (ended, hung) = std::sync::mpsc::channel::<()>();
     let guard = std::thread::spawn(move || {
-        let limit = hung.recv_timeout(Duration::from_secs(60));
+        let limit = hung.recv_timeout(Duration::from_secs(seconds));
         if limit == Err(std::sync::mpsc::RecvTimeoutError::Timeout) {
             let _ = kill_process(pid, Signal::KILL);
         }
