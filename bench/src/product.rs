@@ -1,11 +1,13 @@
 //! `yakin` itself on a bench's database: a folder with its configuration, runs in the foreground.
 
+use std::io::Write as _;
 use std::path::PathBuf;
 use std::process::Stdio;
 use std::time::{Duration, Instant};
 
 use anyhow::{Context, bail};
-use tokio::process::Command;
+use tokio::io::{AsyncBufReadExt, BufReader};
+use tokio::process::{Child, Command};
 
 use crate::server::Database;
 use crate::world::World;
@@ -61,6 +63,43 @@ impl<'a> Product<'a> {
         Ok(Product { world, folder, url: database.url("yakin_engine") })
     }
 
+    /// Adds to the configuration.
+    pub fn configure(&self, more: &str) -> anyhow::Result<()> {
+        let file = std::fs::File::options().append(true).open(self.folder.join("yakin.toml"));
+        file.and_then(|mut file| file.write_all(more.as_bytes())).context("adding to yakin.toml")
+    }
+
+    /// `yakin`, with these words.
+    pub fn command(&self, words: &[&str]) -> Command {
+        let mut command = Command::new(&self.world.tools.yakin);
+        command.args(words).env("DATABASE_URL", &self.url).current_dir(&self.folder);
+        command.kill_on_drop(true);
+        command
+    }
+
+    /// A serving node, and where it answers; it ends with what is returned.
+    pub async fn serve(&self) -> anyhow::Result<(Child, String)> {
+        let mut command = self.command(&["serve", "--listen", "127.0.0.1:0"]);
+        let mut child = command.stdout(Stdio::piped()).spawn().context("starting yakin serve")?;
+        let stdout = child.stdout.take().context("the node has no stdout")?;
+        let mut lines = BufReader::new(stdout).lines();
+        let address = tokio::time::timeout(Duration::from_secs(60), async {
+            while let Some(line) = lines.next_line().await? {
+                let said: serde_json::Value = serde_json::from_str(&line).unwrap_or_default();
+                if let (Some("serving"), Some(at)) =
+                    (said["message"].as_str(), said["address"].as_str())
+                {
+                    return Ok(at.to_owned());
+                }
+            }
+            bail!("yakin serve ended at once")
+        });
+        let address = address.await.context("yakin serve does not begin")??;
+        // what it says later is read, so that it need not wait for a reader
+        tokio::spawn(async move { while let Ok(Some(_)) = lines.next_line().await {} });
+        Ok((child, address))
+    }
+
     /// Runs a batch in the foreground until it and its follow-ups have ended.
     pub async fn run(
         &self,
@@ -68,10 +107,8 @@ impl<'a> Product<'a> {
         batch: &str,
         words: &[&str],
     ) -> anyhow::Result<Ran> {
-        let mut command = Command::new(&self.world.tools.yakin);
-        command.args(["run", batch, "--reason", "bench"]).args(words);
-        command.env("DATABASE_URL", &self.url).current_dir(&self.folder);
-        command.stdout(Stdio::null()).kill_on_drop(true);
+        let mut command = self.command(&["run", batch, "--reason", "bench"]);
+        command.args(words).stdout(Stdio::null());
         let (before, begun) = (self.world.cpu_ms(), Instant::now());
         let ended = tokio::time::timeout(LIMIT, command.status()).await;
         let ended = ended.with_context(|| format!("{batch} takes too long"))??;

@@ -1,5 +1,6 @@
 //! The benches, each a file; this list is what there is.
 
+mod api;
 mod backup;
 mod documents;
 mod due_at_once;
@@ -88,6 +89,11 @@ pub const ALL: &[Bench] = &[
         name: "mails",
         what: "mails to a relay on this machine",
         run: |world| Box::pin(mails::run(world)),
+    },
+    Bench {
+        name: "api",
+        what: "status requests beside a working night",
+        run: |world| Box::pin(api::run(world)),
     },
     Bench {
         name: "backup",

@@ -98,7 +98,7 @@ async fn bare(database: &Database, sql: &str, day: Date) -> anyhow::Result<f64> 
 }
 
 /// Tenants with a plan, a day's logs, and the month before as BATCH-301 leaves it.
-async fn fill(
+pub(super) async fn fill(
     database: &Database,
     yesterday: Date,
     tenants: usize,
