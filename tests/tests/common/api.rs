@@ -61,7 +61,11 @@ impl Site {
         let mut command = self.command_of(program);
         let folder = super::binary().parent().expect("the build folder").to_owned();
         let paths = std::env::var_os("PATH").unwrap_or_default();
-        let paths = std::iter::once(folder).chain(std::env::split_paths(&paths));
+        let paths: Vec<_> = std::iter::once(folder).chain(std::env::split_paths(&paths)).collect();
+        assert!(
+            paths.iter().any(|p| p.join(program).is_file()),
+            "{program} is not on PATH: install it, or run scripts/test, which does"
+        );
         command.env("PATH", std::env::join_paths(paths).expect("PATH"));
         command.env("API", format!("http://{}", node.address));
         command.env("YAKIN_CRON_SECRET", CRON_SECRET);
