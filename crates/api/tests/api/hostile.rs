@@ -4,6 +4,7 @@ use std::num::NonZeroU32;
 
 use axum::body::Body;
 use axum::http::Request;
+use serde_json::json;
 use yakin_api::Settings;
 use yakin_engine::access::Role;
 
