@@ -1,0 +1,15 @@
+ WHERE ($1::bigint[] IS NULL OR i.tenant_id = ANY ($1))
+   AND ($2::date IS NULL OR i.issued_on >= $2)
+   AND ($3::date IS NULL OR i.issued_on <= $3)
+   AND ($4::numeric IS NULL OR i.total >= $4)
+   AND ($5::numeric IS NULL OR i.total <= $5)
+   AND ($6::text IS NULL OR i.currency = $6)
+   AND ($7::text IS NULL OR t.code = $7
+        OR strpos(lower(normalize(concat_ws(E'\n', t.name, t.billing_name, i.snapshot #>> '{payer,name}',
+                                            i.snapshot #>> '{payer,billing_name}'), NFKC)),
+                  lower(normalize($7, NFKC))) > 0)
+   AND ($8::text IS NULL OR i.state = $8)
+   AND (NOT $9::boolean OR (i.state = 'issued' AND i.held_at IS NOT NULL AND i.released_by IS NULL))
+   AND ($10::bigint IS NULL OR i.invoice_id < $10)
+ ORDER BY i.invoice_id DESC
+ LIMIT $11
