@@ -162,10 +162,10 @@ fn row(entry: &Entry) -> Result<Vec<String>, Stop> {
     ])
 }
 
-/// A name that a spreadsheet would take for a formula begins with an apostrophe.
-fn harmless(name: &str) -> String {
-    let formula = name.starts_with(['=', '+', '-', '@', '\t', '\r']);
-    if formula { format!("'{name}") } else { name.to_owned() }
+/// A text that a spreadsheet would take for a formula begins with an apostrophe; wide signs count, too.
+pub(crate) fn harmless(text: &str) -> String {
+    let formula = text.starts_with(['=', '+', '-', '@', '\t', '\r', '\n', '＝', '＋', '－', '＠']);
+    if formula { format!("'{text}") } else { text.to_owned() }
 }
 
 fn encode(rows: &[Vec<String>], form: Form) -> Result<Vec<u8>, Stop> {
