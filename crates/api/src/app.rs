@@ -60,6 +60,8 @@ pub(crate) struct Shared {
     pub engine: Arc<Engine>,
     pub settings: Settings,
     pub feed: crate::routes::events::Feed,
+    /// Places for packages of evidence.
+    pub packages: Arc<Semaphore>,
     /// Cancelled when the node stops: streams end then.
     pub closing: CancellationToken,
     /// One at a time reads whole tables.
@@ -89,6 +91,7 @@ impl App {
             engine,
             settings,
             feed,
+            packages: Arc::new(Semaphore::new(crate::routes::evidence::AT_A_TIME)),
             closing: CancellationToken::new(),
             whole: Semaphore::new(1),
             trusted: Mutex::default(),

@@ -5,6 +5,7 @@ use axum::extract::{FromRequest, FromRequestParts, Path, Query, Request};
 use axum::http::StatusCode;
 use axum::http::header::CONTENT_TYPE;
 use axum::http::request::Parts;
+use jiff::civil::Date;
 use serde::Deserialize;
 use serde::de::DeserializeOwned;
 use utoipa::ToSchema;
@@ -15,6 +16,8 @@ use crate::problem::Problem;
 
 /// A body may be so long, in bytes.
 pub const LONGEST_BODY: usize = 64 * 1024;
+/// A name in a path may be so long, in characters.
+const LONGEST_NAME: usize = 200;
 /// A reason may be so long, in characters.
 const LONGEST_REASON: usize = 500;
 
@@ -124,6 +127,39 @@ pub fn reason(text: &str) -> Result<&str, Problem> {
         )));
     }
     Ok(reason)
+}
+
+/// What something is called in a path; a name that cannot be is not there.
+pub fn name<'a>(what: &str, text: &'a str) -> Result<&'a str, Problem> {
+    if text.contains('\0') || text.chars().count() > LONGEST_NAME {
+        return Err(Problem::not_found(format!("no such {what}")));
+    }
+    Ok(text)
+}
+
+/// A text of a query that can be looked for; blanks around it do not count.
+pub fn text<'a>(
+    name: &str,
+    asked: Option<&'a str>,
+    longest: usize,
+) -> Result<Option<&'a str>, Problem> {
+    let Some(text) = asked.map(str::trim) else { return Ok(None) };
+    if text.is_empty() || text.contains('\0') || text.chars().count() > longest {
+        return Err(Problem::malformed(format!(
+            "{name}: expected 1 to {longest} characters of text"
+        )));
+    }
+    Ok(Some(text))
+}
+
+/// A day of a query that the database knows.
+pub fn day(name: &str, asked: Option<Date>) -> Result<Option<Date>, Problem> {
+    match asked {
+        Some(day) if day.year() < 1 => {
+            Err(Problem::malformed(format!("{name} is {day}, expected a day such as 2026-10-31")))
+        }
+        other => Ok(other),
+    }
 }
 
 #[cfg(test)]

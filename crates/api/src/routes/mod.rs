@@ -2,17 +2,22 @@
 
 mod alerts;
 mod audit;
+mod backups;
 mod catalogue;
 mod cron;
 mod dead_letters;
+mod deliveries;
 pub mod events;
+pub mod evidence;
 mod firings;
+mod invoices;
 mod jobs;
 mod node;
 mod queue;
 mod run_acts;
 mod runs;
 mod switches;
+mod tenants;
 
 use std::time::Duration;
 
@@ -101,6 +106,8 @@ fn viewers() -> OpenApiRouter<App> {
         .routes(routes!(switches::overview))
         .routes(routes!(audit::list))
         .routes(routes!(audit::verify))
+        .routes(routes!(backups::list))
+        .routes(routes!(evidence::month))
         .routes(routes!(events::stream))
 }
 
@@ -111,6 +118,12 @@ fn tenants_viewers() -> OpenApiRouter<App> {
         .routes(routes!(runs::tenants))
         .routes(routes!(runs::logs))
         .routes(routes!(runs::performance))
+        .routes(routes!(tenants::list))
+        .routes(routes!(tenants::show))
+        .routes(routes!(invoices::list))
+        .routes(routes!(invoices::show))
+        .routes(routes!(invoices::document))
+        .routes(routes!(deliveries::list))
 }
 
 fn operators() -> OpenApiRouter<App> {
@@ -128,6 +141,8 @@ fn operators() -> OpenApiRouter<App> {
         .routes(routes!(dead_letters::requeue))
         .routes(routes!(dead_letters::discard))
         .routes(routes!(alerts::acknowledge))
+        .routes(routes!(invoices::approve))
+        .routes(routes!(invoices::reject))
 }
 
 fn tenants_operators() -> OpenApiRouter<App> {

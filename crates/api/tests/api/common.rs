@@ -1,5 +1,7 @@
 //! A world with small batches, callers with tokens, and calls over the router.
 
+use std::sync::Arc;
+
 use axum::Router;
 use axum::body::Body;
 use axum::http::{HeaderMap, Request, StatusCode};
@@ -8,6 +10,7 @@ use serde_json::{Value, json};
 use tower::ServiceExt;
 use yakin_api::Settings;
 use yakin_engine::access::{NewToken, Role, create};
+use yakin_engine::engine::Engine;
 use yakin_engine::prelude::*;
 use yakin_engine::registry::entry;
 use yakin_testkit::{World, act};
@@ -139,9 +142,15 @@ impl Site {
     }
 
     pub async fn with(settings: Settings) -> Site {
+        Site::equipped(settings, |_| {}).await
+    }
+
+    /// A node that is given more before it answers.
+    pub async fn equipped(settings: Settings, give: impl FnOnce(&mut Engine)) -> Site {
         let batches =
             vec![entry::<Nightly>(), entry::<Whole>(), entry::<Failing>(), entry::<Careful>()];
-        let world = World::new(batches).await;
+        let mut world = World::new(batches).await;
+        give(Arc::get_mut(&mut world.engine).unwrap());
         let router = yakin_api::router(world.engine.clone(), settings);
         Site { world, router }
     }
@@ -170,6 +179,14 @@ impl Site {
     /// A response as it comes, for streams.
     pub async fn open(&self, request: Request<Body>) -> axum::response::Response {
         self.router.clone().oneshot(request).await.unwrap()
+    }
+
+    /// The bytes of an answer that went well, with its headers.
+    pub async fn bytes(&self, path: &str, token: &str) -> (HeaderMap, Vec<u8>) {
+        let answer = self.open(call("GET", path, token, None)).await;
+        assert_eq!(answer.status(), 200, "{path}");
+        let headers = answer.headers().clone();
+        (headers, answer.into_body().collect().await.unwrap().to_bytes().to_vec())
     }
 
     pub async fn get(&self, path: &str, token: &str) -> Answer {

@@ -55,6 +55,8 @@ fn sample(parameter: &str) -> &'static str {
         "due" => "2026-10-31T17:00:00Z",
         "queue" => "heavy",
         "tenant" => "aoba",
+        "number" => "INV-202610-aoba-0001",
+        "month" => "2026-10",
         _ => "4711",
     }
 }
