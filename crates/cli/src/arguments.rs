@@ -7,7 +7,7 @@ use std::path::PathBuf;
 
 use clap::{Args, Parser, Subcommand};
 
-pub use access::{Audit, Token};
+pub use access::{Audit, Evidence, Token};
 pub use stores::{Backup, MasterKeys};
 
 /// Yakin (夜勤), the night shift: runs every scheduled batch on time, once, per tenant, and keeps the proof.
@@ -219,6 +219,11 @@ pub enum Command {
         #[command(subcommand)]
         act: Option<Audit>,
     },
+    /// Writes an auditor's package of a month: what ran, invoices, acts and backups as CSV, with a manifest of digests.
+    #[command(
+        after_help = "Examples:\n  yakin evidence --month 2026-10\n  yakin evidence --month 2026-10 --into /srv/audit/2026-10\n\nThe manifest's last line notes where the audit's chain stood:\n  yakin audit verify --head NUMBER:DIGEST    shows later that nothing before it was changed"
+    )]
+    Evidence(Evidence),
     /// Tokens of the admin API.
     Token {
         #[command(subcommand)]

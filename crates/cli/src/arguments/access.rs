@@ -1,4 +1,6 @@
-//! `yakin token …` and `yakin audit …`.
+//! `yakin token …`, `yakin audit …` and `yakin evidence`.
+
+use std::path::PathBuf;
 
 use clap::{Args, Subcommand, ValueEnum};
 use yakin_engine::access::Role;
@@ -70,4 +72,14 @@ pub enum Audit {
         #[arg(long, value_name = "NUMBER:DIGEST")]
         head: Option<String>,
     },
+}
+
+#[derive(Args, Debug, Clone)]
+pub struct Evidence {
+    /// A Tokyo month, such as 2026-10.
+    #[arg(long, value_name = "MONTH")]
+    pub month: String,
+    /// The folder to write it into; it is made if it is not there [default: yakin-evidence-MONTH].
+    #[arg(long, value_name = "DIR")]
+    pub into: Option<PathBuf>,
 }

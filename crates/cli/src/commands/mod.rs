@@ -15,6 +15,7 @@ mod doctor_database;
 mod doctor_files;
 mod doctor_maintenance;
 mod doctor_outside;
+mod evidence;
 mod keys;
 mod night;
 mod night_report;
@@ -65,6 +66,7 @@ pub async fn dispatch(arguments: Arguments) -> anyhow::Result<End> {
         Command::Alerts { all } => watch::alerts(&place, all).await,
         Command::Morning => watch::morning(&place).await,
         Command::Audit { limit, act } => access::audit(&place, limit, act).await,
+        Command::Evidence(wanted) => evidence::evidence(&place, &wanted).await,
         Command::Token { act } => access::token(&place, act).await,
         Command::Nodes => watch::nodes(&place).await,
         other => act::act(&place, other).await,
