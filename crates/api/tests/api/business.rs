@@ -216,7 +216,7 @@ async fn backups_show_their_proofs() {
             .sql(&format!(
                 "INSERT INTO app.backup_sets (backup_id, business_date, place, state, run_id, databases, begun_at, compressed,
                         recipients, manifest_sha256, expires_on, verified_at)
-                 VALUES ('BKP_{day}_001', '{day}', '/b', 'verified', 1, '{{yakin}}', now(), true, '{{}}', 'm', '2026-12-31', now())"
+                 VALUES ('BKP_{day}_001', '{day}', '/b', 'verified', 1, '{{yakin}}', '2026-10-31T20:00:00Z', true, '{{}}', 'm', '2026-12-31', '2026-10-31T20:00:00Z')"
             ))
             .await;
     }

@@ -37,7 +37,7 @@ async fn a_document_is_the_registered_one_or_none() {
     let stored = storage.put("tenants/1/invoices/a.pdf", bytes.clone()).await.unwrap();
     let register = |sha256: &str| {
         format!(
-            "UPDATE app.invoices SET document_ready_at = now(), document_key = 'tenants/1/invoices/a.pdf',
+            "UPDATE app.invoices SET document_ready_at = '2026-10-31T20:00:00Z', document_key = 'tenants/1/invoices/a.pdf',
                     document_sha256 = '{sha256}' WHERE number = 'INV-202610-aoba-0001'"
         )
     };
@@ -88,7 +88,7 @@ async fn told_as_damaged(site: &Site, path: &str, token: &str) {
 async fn a_held_invoice_is_decided_once_and_on_the_record() {
     let site = Site::new().await;
     town(&site).await;
-    site.world.sql("UPDATE app.invoices SET held_at = now(), held_reason = 'large' WHERE number LIKE 'INV-202610-%-0001'").await;
+    site.world.sql("UPDATE app.invoices SET held_at = '2026-10-31T20:00:00Z', held_reason = 'large' WHERE number LIKE 'INV-202610-%-0001'").await;
     let (token, viewer) =
         (site.token(Role::Operator, None).await, site.token(Role::Viewer, None).await);
     let held = all(&site, "/admin/batch/invoices?held=true", &viewer, 50).await;

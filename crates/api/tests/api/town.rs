@@ -49,7 +49,7 @@ pub async fn town(site: &Site) -> [i64; 2] {
                  INSERT INTO app.deliveries (tenant_id, source, source_id, channel, recipient, sender, priority, state,
                         subject, body, due_at, expires_at, created_at, error, ended_run)
                  SELECT {tenant}, 'invoice', 1, 'email', 'admin' || n || '@{code}.example', 'platform', 1, state, 'secret-subject',
-                        'secret-body', now(), now(), now(), 'no <admin' || n || '@{code}.example> here', 1
+                        'secret-body', '2026-10-31T20:00:00Z', '2026-10-31T20:00:00Z', '2026-10-31T20:00:00Z', 'no <admin' || n || '@{code}.example> here', 1
                    FROM unnest(ARRAY['sent', 'failed', 'pending', 'uncertain', 'sent']) WITH ORDINALITY AS s (state, n)"
             ))
             .await;
