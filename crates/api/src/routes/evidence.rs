@@ -31,7 +31,7 @@ pub async fn month(
     State(app): State<App>,
     Named(month): Named<String>,
 ) -> Result<Response, Problem> {
-    let month: Month = month.parse().map_err(|why: String| Problem::not_found(why))?;
+    let month = month.parse::<Month>().map_err(Problem::not_found)?;
     let room = app.packages.clone().try_acquire_owned().map_err(|_| {
         Problem::unavailable("two packages are being made by this node; try again when one is done")
     })?;

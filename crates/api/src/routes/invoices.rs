@@ -61,7 +61,7 @@ pub struct InvoicesQuery {
 }
 
 impl InvoicesQuery {
-    fn filter<'a>(&'a self, limit: i64) -> Result<InvoiceFilter<'a>, Problem> {
+    fn filter(&self, limit: i64) -> Result<InvoiceFilter<'_>, Problem> {
         let turned = |what: &str| Problem::malformed(format!("{what}_from is more than {what}_to"));
         let issued_from = day("issued_from", self.issued_from)?;
         let issued_to = day("issued_to", self.issued_to)?;

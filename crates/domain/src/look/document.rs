@@ -32,7 +32,7 @@ pub enum PaperError {
     Damaged { number: String, reason: String },
     /// The storage failed; it may heal.
     #[error("reading the document of invoice {number}: {source}")]
-    Storage { number: String, source: StorageError },
+    Storage { number: String, source: Box<StorageError> },
 }
 
 /// The document of the invoice of that number, compared with its registered digest.
@@ -67,7 +67,7 @@ pub async fn invoice_document(
             | StorageError::TooLarge { .. }
             | StorageError::Refused { .. }),
         ) => return Err(PaperError::Damaged { number, reason: source.to_string() }),
-        Err(source) => return Err(PaperError::Storage { number, source }),
+        Err(source) => return Err(PaperError::Storage { number, source: Box::new(source) }),
     };
     let sha256 = Stored::of(&bytes).sha256;
     if sha256 != registered {

@@ -124,12 +124,9 @@ pub async fn tenant(
     .fetch_optional(&mut tx)
     .await
     .doing(doing)?;
-    let tenant = match found {
-        Some(tenant) => tenant,
-        None => {
-            tx.rollback().await.doing(doing)?;
-            return Err(EngineError::unknown(format!("no tenant '{code}'")));
-        }
+    let Some(tenant) = found else {
+        tx.rollback().await.doing(doing)?;
+        return Err(EngineError::unknown(format!("no tenant '{code}'")));
     };
     let usage = sqlx::query_as(
         "SELECT usage_date, calls, client_errors, server_errors, storage_bytes, files, reports_completed, sessions,
