@@ -26,7 +26,7 @@ impl Site {
         told.out.trim().to_owned()
     }
 
-    /// A run, a dry run with its plan, a dead letter of a run's piece, and an alert.
+    /// A run, a dry run with its plan, a dead letter of each tenant's piece, and an alert.
     pub async fn something_to_look_at(&self) {
         let run = self.start("BATCH-204", date(2026, 10, 30)).await;
         assert_eq!(self.outcome(run).await, "succeeded");
@@ -43,7 +43,7 @@ impl Site {
         self.sql(&format!(
             "INSERT INTO yakin.dead_letters (tenant_id, job_id, job, batch_id, run_id, kind, cause, error, fingerprint,
                                              attempts, died_at)
-             SELECT min(tenant_id), -1, '{{}}', 'BATCH-204', {run}, 'tenant', 'data', 'a test', '0123456789', 3,
+             SELECT tenant_id, -tenant_id, '{{}}', 'BATCH-204', {run}, 'tenant', 'data', 'a test', '0123456789', 3,
                     clock_timestamp() FROM app.tenants;
              INSERT INTO yakin.alerts (rule, subject, batch_id, severity, message, opened_at, reminded_at)
              VALUES ('reported', 'a test', 'BATCH-204', 'medium', 'a test', clock_timestamp(), clock_timestamp())"

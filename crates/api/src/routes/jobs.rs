@@ -148,23 +148,13 @@ pub async fn begin(
 ) -> Result<Begun, Problem> {
     let engine = &app.engine;
     let id = app.batch(job)?;
-    let mut tenants = tenant::by_codes(&engine.pool, &parameters.tenants).await?;
-    if let Some(scope) = scope {
-        let global = engine.registry.get(id).is_some_and(|b| b.spec().scope == Scope::Global);
-        if global {
-            return Err(Problem::forbidden(format!(
-                "{id} works for all tenants at once; the token is for some tenants only"
-            )));
-        }
-        if let Some(at) = tenants.iter().position(|t| !scope.contains(t)) {
-            // as if it were not there: whose it is, is nobody's business
-            let code = &parameters.tenants[at];
-            return Err(Problem::not_found(format!("unknown tenant '{code}'")));
-        }
-        if tenants.is_empty() {
-            tenants = scope.to_vec();
-        }
+    let global = engine.registry.get(id).is_some_and(|b| b.spec().scope == Scope::Global);
+    if global && scope.is_some() {
+        return Err(Problem::forbidden(format!(
+            "{id} works for all tenants at once; the token is for some tenants only"
+        )));
     }
+    let tenants = wanted_tenants(app, scope, &parameters.tenants).await?;
     let params =
         parameters.others.iter().map(|(name, value)| Ok((name.clone(), text(name, value)?)));
     let wanted = Wanted {
@@ -175,6 +165,26 @@ pub async fn begin(
     };
     let now = engine.clock.now();
     Ok(start_once(&engine.pool, &engine.registry, (id, wanted), once.as_ref(), act, now).await?)
+}
+
+/// The tenants of these codes; a caller of some tenants finds those alone, and is told the same of another's code as of
+/// one that nobody has.
+async fn wanted_tenants(
+    app: &App,
+    scope: Option<&[i64]>,
+    codes: &[String],
+) -> Result<Vec<i64>, Problem> {
+    let pool = &app.engine.pool;
+    let Some(scope) = scope else { return Ok(tenant::by_codes(pool, codes).await?) };
+    if codes.is_empty() {
+        return Ok(scope.to_vec());
+    }
+    let known = tenant::all(pool).await?;
+    let mine = |code: &String| {
+        let found = known.iter().find(|t| t.code == *code && scope.contains(&t.id));
+        found.map(|t| t.id).ok_or_else(|| Problem::not_found(format!("unknown tenant '{code}'")))
+    };
+    codes.iter().map(mine).collect()
 }
 
 /// A parameter as an operator would type it.

@@ -183,6 +183,9 @@ async fn a_tenants_token_runs_for_its_tenants_and_sees_its_runs_alone() {
     let others = json!({"parameters": {"tenants": ["aoba", "sakura"]}});
     let told = site.post(EXECUTE, &theirs, others.clone()).await.problem(404);
     assert_eq!(told, "unknown tenant 'sakura'");
+    // what nobody has is told alike: no other's name is offered for it
+    let nearly = json!({"parameters": {"tenants": ["sakurai"]}});
+    assert_eq!(site.post(EXECUTE, &theirs, nearly).await.problem(404), "unknown tenant 'sakurai'");
     site.post("/admin/batch/jobs/whole-work/execute", &theirs, json!({})).await.problem(403);
     let hidden = site.post(EXECUTE, &whole, others).await.good()["runId"].as_i64().unwrap();
     site.world.settle().await;
