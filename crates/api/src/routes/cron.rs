@@ -29,7 +29,6 @@ const WINDOW_SECONDS: i64 = 300;
 pub struct Trigger {
     /// When the body was signed, in milliseconds since 1970; a signed body must say it.
     #[serde(rename = "createdAt")]
-    #[schema(minimum = 0)]
     pub created_at: Option<i64>,
     /// As for `execute`.
     pub parameters: Parameters,
