@@ -26,7 +26,7 @@ impl Site {
         told.out.trim().to_owned()
     }
 
-    /// A run, a dry run with its plan, a dead letter of each tenant's piece, and an alert.
+    /// A run, a dry run with its plan, a dead letter of each tenant's piece, and its alert.
     pub async fn something_to_look_at(&self) {
         let run = self.start("BATCH-204", date(2026, 10, 30)).await;
         assert_eq!(self.outcome(run).await, "succeeded");
@@ -44,10 +44,12 @@ impl Site {
             "INSERT INTO yakin.dead_letters (tenant_id, job_id, job, batch_id, run_id, kind, cause, error, fingerprint,
                                              attempts, died_at)
              SELECT tenant_id, -tenant_id, '{{}}', 'BATCH-204', {run}, 'tenant', 'data', 'a test', '0123456789', 3,
-                    clock_timestamp() FROM app.tenants;
-             INSERT INTO yakin.alerts (rule, subject, batch_id, severity, message, opened_at, reminded_at)
-             VALUES ('reported', 'a test', 'BATCH-204', 'medium', 'a test', clock_timestamp(), clock_timestamp())"
+                    clock_timestamp() FROM app.tenants"
         ))
+        .await;
+        until("the watch has seen the dead letters", 30, async || {
+            self.one("SELECT EXISTS (SELECT FROM yakin.alerts WHERE rule = 'dead_letter')").await
+        })
         .await;
         until("tonight's firing is planned", 30, async || {
             self.one("SELECT EXISTS (SELECT FROM yakin.firings WHERE batch_id = 'BATCH-204' AND state = 'planned')")
