@@ -13,7 +13,7 @@ fn schemathesis(site: &Site, node: &Node, token: &str, words: &[&str]) -> Told {
     let mut command: Command = site.asking("schemathesis", node);
     command.args(["--config-file", here, "run", &document]).args(words);
     command.env("YAKIN_TOKEN", token);
-    tell_within(240, command)
+    tell_within(480, command)
 }
 
 /// How many operations were asked, of how many that were meant to be.
