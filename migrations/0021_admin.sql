@@ -6,7 +6,7 @@ SET LOCAL lock_timeout = '10s';
 CREATE FUNCTION yakin.in_commit_order() RETURNS void
     LANGUAGE sql SET search_path = pg_catalog
 BEGIN ATOMIC
-    SELECT pg_advisory_xact_lock(7284414);
+    SELECT pg_advisory_xact_lock(7284417);
 END;
 REVOKE ALL ON FUNCTION yakin.in_commit_order() FROM PUBLIC;
 
