@@ -159,6 +159,27 @@ fn migrations_are_numbered_without_gap_or_double() {
 }
 
 #[test]
+fn an_advisory_locks_number_stands_for_one_thing() {
+    let mut files: BTreeMap<String, Vec<String>> = BTreeMap::new();
+    for file in all_files().iter().filter(|f| f.is("rs") || f.is("sql")) {
+        for (_, line) in file.lines().filter(|(_, line)| line.contains("pg_")) {
+            for call in line.split("advisory_").skip(1) {
+                let number = call.split_once('(').map_or("", |(_, rest)| rest);
+                let number: String = number.chars().take_while(char::is_ascii_digit).collect();
+                let known = files.entry(number.clone()).or_default();
+                if !number.is_empty() && !known.contains(&file.path) {
+                    known.push(file.path.clone());
+                }
+            }
+        }
+    }
+    assert!(files.len() > 4, "the locks are not found: {files:?}");
+    let twice = files.iter().filter(|(_, files)| files.len() > 1);
+    let found = twice.map(|(number, files)| format!("{number}: {}", files.join(", "))).collect();
+    refuse("two things under one lock wait for each other", found);
+}
+
+#[test]
 fn every_table_is_explained_in_japanese() {
     let mut tables: BTreeMap<String, bool> = BTreeMap::new();
     for file in all_files().iter().filter(|f| f.path.starts_with("migrations/")) {
