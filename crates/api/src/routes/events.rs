@@ -42,17 +42,19 @@ impl Feed {
         Feed(Arc::new(Shared { pool, told, listening: AtomicBool::new(false) }))
     }
 
-    fn watch(&self) -> broadcast::Receiver<Arc<Event>> {
+    /// All events from now on, and those after `newest`, which was the newest a moment ago: a feed that begins with this
+    /// watcher takes time to listen, and what comes meanwhile is told too.
+    fn watch(&self, newest: i64) -> broadcast::Receiver<Arc<Event>> {
         let watching = self.0.told.subscribe();
         if !self.0.listening.swap(true, Ordering::SeqCst) {
-            tokio::spawn(feed(self.0.clone()));
+            tokio::spawn(feed(self.0.clone(), newest));
         }
         watching
     }
 }
 
-async fn feed(shared: Arc<Shared>) {
-    let mut last = None;
+async fn feed(shared: Arc<Shared>, newest: i64) {
+    let mut last = newest;
     loop {
         if let Err(error) = listen(&shared, &mut last).await {
             tracing::warn!(%error, "listening for events broke; tried again in a second");
@@ -69,22 +71,17 @@ async fn feed(shared: Arc<Shared>) {
 }
 
 /// Tells what comes, until nobody watches.
-async fn listen(shared: &Shared, last: &mut Option<i64>) -> Result<(), EngineError> {
+async fn listen(shared: &Shared, last: &mut i64) -> Result<(), EngineError> {
     let broken = |source| EngineError::Database { doing: "listening for events", source };
     let mut listener = PgListener::connect_with(&shared.pool).await.map_err(broken)?;
     listener.listen(CHANNEL).await.map_err(broken)?;
-    let mut told = match *last {
-        Some(last) => last,
-        None => range(&shared.pool).await?.1,
-    };
     while shared.told.receiver_count() > 0 {
-        let events = after(&shared.pool, told, CHUNK).await?;
+        let events = after(&shared.pool, *last, CHUNK).await?;
         for event in events {
-            told = event.id;
+            *last = event.id;
             // nobody there any more is seen by the loop
             let _ = shared.told.send(Arc::new(event));
         }
-        *last = Some(told);
         if let Ok(heard) = tokio::time::timeout(POLL, listener.recv()).await {
             heard.map_err(broken)?;
         }
@@ -166,8 +163,8 @@ pub async fn stream(
         Some(seen) => seen,
         None => None,
     };
-    let coming = app.feed.watch();
     let (oldest, newest) = range(&app.engine.pool).await?;
+    let coming = app.feed.watch(newest);
     let lost = seen.is_some_and(|seen| seen > newest || seen + 1 < oldest);
     let last = seen.filter(|_| !lost).unwrap_or(newest);
     let watcher = Watcher {

@@ -27,8 +27,13 @@ impl Watch {
         Watch { body: response.into_body().into_data_stream(), text: String::new() }
     }
 
-    /// The next event: id, kind, what it says.
+    /// The next event: id, kind, what it says. Comments that keep the connection alive are none.
     async fn next(&mut self) -> (String, String, Value) {
+        let next = tokio::time::timeout(Duration::from_secs(30), self.read());
+        next.await.expect("no event came")
+    }
+
+    async fn read(&mut self) -> (String, String, Value) {
         loop {
             if let Some((event, rest)) = self.text.split_once("\n\n") {
                 let event = event.to_owned();
@@ -38,7 +43,7 @@ impl Watch {
                     line.unwrap_or_default().to_owned()
                 };
                 if field("data").is_empty() {
-                    continue; // a comment that keeps the connection alive
+                    continue;
                 }
                 return (
                     field("id"),
@@ -46,8 +51,7 @@ impl Watch {
                     serde_json::from_str(&field("data")).unwrap(),
                 );
             }
-            let more = tokio::time::timeout(Duration::from_secs(20), self.body.next());
-            let more = more.await.expect("no event came").expect("the stream ended").unwrap();
+            let more = self.body.next().await.expect("the stream ended").unwrap();
             self.text.push_str(std::str::from_utf8(&more).unwrap());
         }
     }
