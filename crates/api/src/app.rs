@@ -6,8 +6,8 @@ use std::num::NonZeroU32;
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 
-use governor::clock::{Clock as _, DefaultClock};
-use governor::{DefaultKeyedRateLimiter, Quota, RateLimiter};
+use governor::clock::{Clock, DefaultClock};
+use governor::{DefaultKeyedRateLimiter, NotUntil, Quota, RateLimiter};
 use sha2::{Digest, Sha256};
 use tokio::sync::{Semaphore, SemaphorePermit};
 use tokio::time::Instant;
@@ -65,7 +65,7 @@ pub(crate) struct Shared {
     /// Cancelled when the node stops: streams end then.
     pub closing: CancellationToken,
     /// One at a time reads whole tables.
-    pub whole: Semaphore,
+    whole: Semaphore,
     trusted: Mutex<Trusted>,
     callers: DefaultKeyedRateLimiter<i64>,
     strangers: DefaultKeyedRateLimiter<IpAddr>,
@@ -123,9 +123,7 @@ impl App {
 
     /// Refuses a caller who asks too often.
     pub fn pace(&self, caller: &Caller) -> Result<(), Problem> {
-        self.callers
-            .check_key(&caller.token)
-            .map_err(|until| Problem::too_many(until.wait_time_from(DefaultClock::default().now())))
+        self.callers.check_key(&caller.token).map_err(too_many)
     }
 
     /// Refuses an address that comes too often without a token that is known to be good.
@@ -133,9 +131,7 @@ impl App {
         if self.strangers.len() > 10_000 {
             self.strangers.retain_recent();
         }
-        self.strangers
-            .check_key(&from)
-            .map_err(|until| Problem::too_many(until.wait_time_from(DefaultClock::default().now())))
+        self.strangers.check_key(&from).map_err(too_many)
     }
 
     /// The place of a call that reads whole tables: one at a time on a node.
@@ -152,6 +148,10 @@ impl App {
     fn trusted<T>(&self, f: impl FnOnce(&mut Trusted) -> T) -> T {
         f(&mut self.trusted.lock().unwrap_or_else(PoisonError::into_inner))
     }
+}
+
+fn too_many(until: NotUntil<<DefaultClock as Clock>::Instant>) -> Problem {
+    Problem::too_many(until.wait_time_from(DefaultClock::default().now()))
 }
 
 /// A caller's act, for the audit.

@@ -22,12 +22,7 @@ pub use app::Settings;
 
 /// The node's routes.
 pub fn router(engine: Arc<Engine>, settings: Settings) -> Router {
-    routes::router(app::App::new(engine, settings)).0
-}
-
-/// The OpenAPI document, as `/openapi.json` has it.
-pub fn openapi(engine: Arc<Engine>) -> utoipa::openapi::OpenApi {
-    routes::router(app::App::new(engine, Settings::default())).1
+    routes::router(app::App::new(engine, settings))
 }
 
 /// Answers on `listener` until `stop`, then lets open requests end.
@@ -39,6 +34,5 @@ pub async fn serve(
 ) -> std::io::Result<()> {
     let app = app::App::new(engine, settings);
     let closing = app.closing.clone();
-    let served = server::serve(listener, routes::router(app).0, stop, closing);
-    served.await
+    server::serve(listener, routes::router(app), stop, closing).await
 }

@@ -28,7 +28,6 @@ use axum::response::{IntoResponse, Response};
 use axum::{Extension, Router};
 use tower_http::catch_panic::CatchPanicLayer;
 use tower_http::set_header::SetResponseHeaderLayer;
-use utoipa::openapi::OpenApi;
 use utoipa_axum::router::OpenApiRouter;
 use utoipa_axum::routes;
 use yakin_engine::access::Role;
@@ -42,8 +41,8 @@ use crate::problem::Problem;
 /// A call is answered within this time, or told that it could not be; a stream begins within it.
 const ANSWER_TIME: Duration = Duration::from_secs(30);
 
-/// All routes, and the document that describes them.
-pub fn router(app: App) -> (Router, OpenApi) {
+/// All routes, those of the document that describes them among them.
+pub fn router(app: App) -> Router {
     let rule = |role, scoped| Rule { role, scoped };
     let (router, mut document) = OpenApiRouter::with_openapi(document::begin())
         .merge(open(&app))
@@ -55,7 +54,7 @@ pub fn router(app: App) -> (Router, OpenApi) {
         .split_for_parts();
     document::name_operations(&mut document);
     let text = node::Text::of(&document);
-    let router = router
+    router
         .fallback(async || Problem::not_found("there is no such path; /openapi.json lists them"))
         .method_not_allowed_fallback(async || {
             Problem::method("this path takes other methods; see `Allow` and /openapi.json")
@@ -73,8 +72,7 @@ pub fn router(app: App) -> (Router, OpenApi) {
             header::X_CONTENT_TYPE_OPTIONS,
             HeaderValue::from_static("nosniff"),
         ))
-        .with_state(app);
-    (router, document)
+        .with_state(app)
 }
 
 /// Without a token: what scrapers and probes ask, the document, and calls that carry their own proof.
