@@ -164,6 +164,16 @@ fn two_processes_of_one_host_write_two_files_and_leave_each_others_alone() {
 }
 
 #[test]
+fn a_file_that_was_made_this_moment_is_left_to_its_maker() {
+    let place = Place::new("made");
+    place.put("yakin-other-2026-10-31.jsonl", "");
+    let settings = LogFileSettings { compress_after_days: 0, ..LogFileSettings::default() };
+    let log = place.open(&settings);
+    log.settle();
+    assert_eq!(place.names(), ["yakin-db-1-2026-10-31.jsonl", "yakin-other-2026-10-31.jsonl"]);
+}
+
+#[test]
 fn yesterdays_file_is_compressed_so_that_zstd_reads_it() {
     let place = Place::new("compress");
     let mut log = place.open(&LogFileSettings::default());

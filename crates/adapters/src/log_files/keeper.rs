@@ -123,6 +123,10 @@ fn delete(path: &Path) -> io::Result<()> {
 
 /// Writes `….zst` under a temporary name, brings it to the disk, then takes the plain file away.
 fn compress(path: &Path) -> io::Result<()> {
+    // An empty one may have been made this moment, by a process that has not taken hold of it yet.
+    if path.metadata()?.len() == 0 {
+        return Ok(());
+    }
     let Some(plain) = hold(path)? else { return Ok(()) };
     let with = |ending: &str| {
         let mut text = path.as_os_str().to_owned();

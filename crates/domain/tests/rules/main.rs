@@ -1,0 +1,6 @@
+//! The rules that batches share.
+#![allow(clippy::unwrap_used)] // a test may fail
+
+mod billing_pricing;
+mod billing_seats;
+mod sample;
