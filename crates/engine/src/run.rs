@@ -226,6 +226,7 @@ impl Attempt {
             return Ok(value);
         }
         tx.become_engine().await?;
+        self.lock_lanes(&mut tx).await?;
         let kept = sqlx::query(
             "UPDATE yakin.jobs SET checkpoint = $3 WHERE id = $1 AND token = $2 AND state = 'running'",
         )
@@ -256,17 +257,7 @@ impl Attempt {
     /// Ends the transaction with the job's completion; nothing commits when the token no longer matches.
     pub(crate) async fn complete(&self, mut tx: Tx, done: &Done) -> Result<(), Stop> {
         tx.become_engine().await?;
-        if !tx.follow_ups.is_empty() {
-            // all lanes this transaction will touch, in key order, before the first of them
-            let lanes = tx.follow_ups.iter().map(|f| f.tenant).chain([self.job.tenant]);
-            let tenants: Vec<i64> = lanes.collect();
-            let queues = vec![self.job.queue.as_str(); tenants.len()];
-            sqlx::query("SELECT yakin.lock_lanes($1, $2)")
-                .bind(queues)
-                .bind(&tenants)
-                .execute(tx.inner()?)
-                .await?;
-        }
+        self.lock_lanes(&mut tx).await?;
         let settlement = self.cost.onto(Settlement::done(&self.job, done, self.plan()));
         if settle(&mut tx, &[settlement], self.clock.now()).await?.is_empty() {
             tx.rollback().await?;
@@ -279,9 +270,25 @@ impl Attempt {
         Ok(())
     }
 
+    /// Locks all lanes that the transaction will touch, in key order, before the first of them and before any job.
+    async fn lock_lanes(&self, tx: &mut Tx) -> Result<(), Stop> {
+        if tx.follow_ups.is_empty() {
+            return Ok(());
+        }
+        let lanes = tx.follow_ups.iter().map(|f| f.tenant).chain([self.job.tenant]);
+        let tenants: Vec<i64> = lanes.collect();
+        sqlx::query("SELECT yakin.lock_lanes($1, $2)")
+            .bind(vec![self.job.queue.as_str(); tenants.len()])
+            .bind(&tenants)
+            .execute(tx.inner()?)
+            .await?;
+        Ok(())
+    }
+
     /// Goes on as the engine, where the fencing token still matches, and keeps the job's row until the commit.
     async fn keep_hold(&self, tx: &mut Tx) -> Result<(), Stop> {
         tx.become_engine().await?;
+        self.lock_lanes(tx).await?;
         let held = sqlx::query(
             "SELECT FROM yakin.jobs WHERE id = $1 AND token = $2 AND state = 'running' FOR UPDATE",
         )

@@ -92,6 +92,8 @@ pub enum NeedDays {
     Same,
     /// Every day of this run's period.
     EveryDay,
+    /// The last day of this run's period.
+    LastDay,
 }
 
 /// A hard need of the same period.

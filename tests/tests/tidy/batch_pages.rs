@@ -88,6 +88,7 @@ fn facts(spec: &Spec) -> String {
         let days = match need.days {
             NeedDays::Same => "the same period",
             NeedDays::EveryDay => "every day of the period",
+            NeedDays::LastDay => "the last day of the period",
         };
         let hard = if need.hard { "then skipped" } else { "then goes on without" };
         rows.push((

@@ -4,8 +4,8 @@
 use serde::Deserialize;
 use serde_json::{Value, json};
 use yakin_domain::billing::money::sum;
-use yakin_domain::billing::seats::{self, Loaded, SeatBill, Wanted};
-use yakin_domain::billing::{self, BillingEngine, Document};
+use yakin_domain::billing::seats::{self, Month, Wanted};
+use yakin_domain::billing::{self, BillingEngine};
 use yakin_engine::prelude::*;
 use yakin_engine::tenant::PLATFORM;
 
@@ -33,7 +33,7 @@ impl Batch for MonthlyInvoiceGeneration {
         deadline: None,
         scope: Scope::EachTenant,
         phases: &[Phase::Finish],
-        needs: &[],
+        needs: &[Need { batch: "DAILY_002", days: NeedDays::LastDay, hard: false, wait: mins(60) }],
         locks: &[],
         overlap: Overlap::Forbid,
         queue: Queue::Default,
@@ -81,30 +81,28 @@ impl Batch for MonthlyInvoiceGeneration {
         if run.released() {
             run.warn("released by an operator: missing usage days count as zero", json!({}));
         }
-        let documents = documents(run, &loaded)?;
+        let issuer = issuer_of(run)?;
+        let month = seats::month(&loaded, &issuer)?;
         let late = if p.send_mail { loaded.unmailed.as_slice() } else { &[] };
         let done = Done::default().count("reused", loaded.reused.len());
-        if documents.is_empty() && late.is_empty() {
-            return Ok(done.reused());
+        let idle = month.documents.is_empty() && late.is_empty();
+        if month.review.is_empty() {
+            return match idle {
+                true => Ok(done.reused()),
+                false => run.write(async |tx| issue(tx, run, p, &month, late, done).await).await,
+            };
         }
-        run.write(async |tx| {
-            let actor = format!("{} run {}", Self::SPEC.id, run.id());
-            let mut done = done.count("mails", late.len());
-            for (bill, document) in &documents {
-                seats::unchanged(tx, &bill.input).await?;
-                let issued = billing::issue(tx, document, run.id(), &actor, run.now()).await?;
-                let payload = json!({"invoice": issued.invoice_id, "mail": p.send_mail});
-                tx.follow_up("document", run.tenant(), payload);
-                done.rows += 1 + document.priced.lines.len() as i64;
-                done =
-                    done.count("invoices", 1).count("held", usize::from(document.hold.is_some()));
-            }
-            for invoice in late {
-                tx.follow_up("mail", run.tenant(), json!({"invoice": invoice}));
-            }
-            total(done, &documents)
-        })
-        .await
+        // what can be billed is billed; then the tenant waits for a person
+        if run.dry_run() {
+            run.warn("contracts in review", json!({"why": month.why()}));
+            let done = done.count("review", month.review.len());
+            return run.write(async |tx| issue(tx, run, p, &month, late, done).await).await;
+        }
+        if !idle {
+            let done = run.step(async |tx| issue(tx, run, p, &month, late, done).await).await?;
+            run.info("the other contracts are billed", json!({"counts": done.counts}));
+        }
+        Err(Stop::blocked(month.why()))
     }
 
     async fn finish(run: &PlatformRun, p: &Params, ended: &Ended) -> Outcome {
@@ -125,7 +123,10 @@ impl Batch for MonthlyInvoiceGeneration {
             if wrong == 0 {
                 return Ok(done);
             }
-            Ok(done.report("review", format!("{wrong} of {all} companies were not billed")))
+            Ok(done.report(
+                "review",
+                format!("{wrong} of {all} companies were not billed, or not whole"),
+            ))
         })
         .await
     }
@@ -154,34 +155,49 @@ fn wanted(run: &TenantRun, p: &Params) -> Wanted {
     }
 }
 
-fn documents<'a>(
+/// Issues what was priced; documents and mails follow.
+async fn issue(
+    tx: &mut Tx,
     run: &TenantRun,
-    loaded: &'a Loaded,
-) -> Result<Vec<(&'a SeatBill, Document)>, Stop> {
-    let issuer = issuer_of(run)?;
-    let priced = loaded.bills.iter().map(|bill| Ok((bill, seats::document(bill, &issuer)?)));
-    priced.collect()
-}
-
-fn total(done: Done, documents: &[(&SeatBill, Document)]) -> Outcome {
-    let Some((_, first)) = documents.first() else { return Ok(done) };
-    let total = sum(documents.iter().map(|(_, d)| d.priced.total))?;
+    p: &Params,
+    month: &Month<'_>,
+    late: &[i64],
+    done: Done,
+) -> Outcome {
+    let actor = format!("{} run {}", MonthlyInvoiceGeneration::SPEC.id, run.id());
+    let mut done = done.count("mails", late.len());
+    for (bill, document) in &month.documents {
+        seats::unchanged(tx, &bill.input).await?;
+        let issued = billing::issue(tx, document, run.id(), &actor, run.now()).await?;
+        let payload = json!({"invoice": issued.invoice_id, "mail": p.send_mail});
+        tx.follow_up("document", run.tenant(), payload);
+        done.rows += 1 + document.priced.lines.len() as i64;
+        done = done.count("invoices", 1).count("held", usize::from(document.hold.is_some()));
+    }
+    for invoice in late {
+        tx.follow_up("mail", run.tenant(), json!({"invoice": invoice}));
+    }
+    let Some((_, first)) = month.documents.first() else { return Ok(done) };
+    let total = sum(month.documents.iter().map(|(_, d)| d.priced.total))?;
     Ok(done.amount(total, first.priced.currency))
 }
 
 /// The drafts of a tenant; what would block its invoices is said, and is no failure.
 async fn drafts(run: &TenantRun, p: &Params) -> Outcome {
-    let loaded = run.read(async |tx| seats::load(tx, wanted(run, p)).await).await;
-    let documents = match loaded.and_then(|loaded| {
-        let documents = documents(run, &loaded)?;
-        Ok(documents.into_iter().map(|(_, document)| document).collect::<Vec<_>>())
-    }) {
-        Ok(documents) => documents,
+    let loaded = match run.read(async |tx| seats::load(tx, wanted(run, p)).await).await {
+        Ok(loaded) => loaded,
         Err(Stop::Blocked { reason }) => {
             run.warn("no draft", json!({"why": reason}));
             return Ok(Done::default().count("blocked", 1));
         }
         Err(stop) => return Err(stop),
     };
-    invoice_documents::previews(run, &documents).await
+    let issuer = issuer_of(run)?;
+    let Month { documents, review, .. } = seats::month(&loaded, &issuer)?;
+    for (contract, why) in &review {
+        run.warn("no draft", json!({"contract": contract, "why": why}));
+    }
+    let documents: Vec<_> = documents.into_iter().map(|(_, document)| document).collect();
+    let done = invoice_documents::previews(run, &documents).await?;
+    Ok(if review.is_empty() { done } else { done.count("blocked", review.len()) })
 }

@@ -185,7 +185,7 @@ async fn a_missing_day_blocks_its_company_and_nine_are_issued() {
     let told: String = w
         .one(&format!("SELECT reports -> 0 ->> 'message' FROM yakin.runs WHERE id = {}", seen.id))
         .await;
-    assert_eq!(told, "1 of 10 companies were not billed");
+    assert_eq!(told, "1 of 10 companies were not billed, or not whole");
 
     // a row of which a figure was never measured is no better
     w.sql(&format!(
@@ -200,6 +200,49 @@ async fn a_missing_day_blocks_its_company_and_nine_are_issued() {
     let mended = w.rerun_failed(again.id).await;
     assert_eq!((mended.outcome(), mended.tenants_total), ("succeeded", 1));
     assert_eq!(w.one::<i64>("SELECT count(*) FROM app.invoices").await, 10);
+}
+
+#[tokio::test]
+async fn a_contract_in_review_leaves_the_companys_others_billed() {
+    let w = world().await;
+    let acme = company(&w, "acme").await;
+    w.sql(&format!(
+        "UPDATE app.contracts SET ends_on = '2026-06-15' WHERE tenant_id = {acme};
+         INSERT INTO app.contracts (tenant_id, contract_id, billing_engine, starts_on)
+         VALUES ({acme}, 9000, 'skillsheet', '2026-06-16');
+         INSERT INTO app.contract_plans (tenant_id, contract_id, plan_code, starts_on)
+         VALUES ({acme}, 9000, 'standard', '2026-06-16');
+         DELETE FROM app.company_usage_daily WHERE usage_date = '2026-06-10'"
+    ))
+    .await;
+    let first: i64 = w.one("SELECT min(contract_id) FROM app.contracts").await;
+    let before = everything(&w).await;
+    let dry = w.dry_run("MONTHLY_001", Some("2026-06-15"), &[]).await;
+    assert_eq!((dry.outcome(), dry.count("invoices"), dry.count("review")), ("succeeded", 1, 1));
+    assert_eq!(everything(&w).await, before);
+
+    let seen = run(&w, "2026-06-15").await;
+    assert_eq!((seen.outcome(), seen.tenants_blocked), ("failed", 1));
+    let reason = Some(format!("contract {first}: usage of 2026-06-10 is missing"));
+    assert_eq!(w.tenant_seen(seen.id, acme).await, ("blocked".to_owned(), reason.clone()));
+    let billed = "INV-202606-acme-0001 0 issued 50000 5000 55000";
+    assert_eq!(invoices(&w).await, billed);
+    let of: i64 = w.one("SELECT contract_id FROM app.invoices").await;
+    assert_eq!(of, 9000);
+
+    // again the same: nothing is billed twice, and the other still waits
+    let again = w.rerun_failed(seen.id).await;
+    assert_eq!(w.tenant_seen(again.id, acme).await, ("blocked".to_owned(), reason));
+    assert_eq!(invoices(&w).await, billed);
+    w.sql(&format!(
+        "INSERT INTO app.company_usage_daily (tenant_id, usage_date, total_users, total_engineers, run_id)
+         VALUES ({acme}, '2026-06-10', 10, 100, 0)"
+    ))
+    .await;
+    let mended = w.rerun_failed(again.id).await;
+    assert_eq!((mended.outcome(), mended.count("reused")), ("succeeded", 1));
+    let second = "INV-202606-acme-0002 0 issued 50000 5000 55000";
+    assert_eq!(invoices(&w).await, format!("{billed}\n{second}"));
 }
 
 #[tokio::test]

@@ -4,7 +4,7 @@ use jiff::Timestamp;
 use jiff_sqlx::ToSqlx;
 
 use super::advance::{Verdict, end, enqueue_phase};
-use crate::days::Days;
+use crate::days::{Days, after};
 use crate::queue::JobKind;
 use crate::registry::has_tenants;
 use crate::spec::{Approval, Need, NeedDays, Overlap, Phase, Spec};
@@ -191,6 +191,7 @@ pub(crate) fn needed_days(which: NeedDays, days: Option<Days>) -> Vec<jiff_sqlx:
     match which {
         NeedDays::Same => vec![days.start.to_sqlx()],
         NeedDays::EveryDay => days.each().map(|d| d.to_sqlx()).collect(),
+        NeedDays::LastDay => vec![after(days.end, -1).to_sqlx()],
     }
 }
 

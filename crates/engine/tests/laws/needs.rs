@@ -78,6 +78,16 @@ idle!(
     }
 );
 
+idle!(
+    MonthsEnd,
+    Spec {
+        schedule: cron("0 2 1 * *"),
+        period: Period::MonthBefore,
+        needs: &[Need { batch: "T-DAILY", days: NeedDays::LastDay, hard: false, wait: mins(30) }],
+        ..tenants("T-NEEDY")
+    }
+);
+
 const NIGHT: &str = "2026-11-01T02:00:00+09:00";
 
 async fn break_tenant(world: &World, tenant: i64, broken: bool) {
@@ -257,6 +267,22 @@ async fn a_month_of_needed_days_blocks_only_tenants_that_were_there_and_lack_one
     let blocked =
         ("blocked".to_owned(), Some("needs T-DAILY of 2026-10-09 and 1 days more".to_owned()));
     assert_eq!(world.tenant_seen(run, gap).await, blocked);
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn the_last_day_of_a_period_is_waited_for_and_no_other() {
+    let world =
+        World::at("2026-10-31T12:00:00+09:00", vec![entry::<Daily>(), entry::<MonthsEnd>()]).await;
+    world.tenant("one").await;
+    world.set_clock(NIGHT);
+    world.settle().await;
+    assert_eq!(waiting_for(&world).await.unwrap(), "needs T-DAILY of 2026-10-31");
+    world.run("T-DAILY", Some("2026-10-30"), &[]).await;
+    assert!(waiting_for(&world).await.is_some(), "another day does not settle it");
+    world.run("T-DAILY", Some("2026-10-31"), &[]).await;
+    world.settle().await;
+    let run: i64 = world.one("SELECT id FROM yakin.runs WHERE batch_id = 'T-NEEDY'").await;
+    assert_eq!(world.seen(run).await.outcome(), "succeeded");
 }
 
 #[tokio::test(flavor = "multi_thread")]

@@ -29,6 +29,8 @@ pub struct SeatBill {
 pub struct Loaded {
     /// The invoices to make.
     pub bills: Vec<SeatBill>,
+    /// Contracts that a person must look at, and why: they get no invoice.
+    pub review: Vec<(i64, String)>,
     /// Contracts that have their document already.
     pub reused: Vec<i64>,
     /// Invoices that are ready and whose mail nobody has asked for.
@@ -80,7 +82,11 @@ pub async fn load(tx: &mut Tx, wanted: Wanted) -> Result<Loaded, Stop> {
             }
             _ => {
                 let revision = before.map_or(0, |d| d.last_revision + 1);
-                loaded.bills.push(bill(tx, wanted, signed, revision).await?);
+                match bill(tx, wanted, signed, revision).await {
+                    Ok(bill) => loaded.bills.push(bill),
+                    Err(Stop::Blocked { reason }) => loaded.review.push((id, reason)),
+                    Err(stop) => return Err(stop),
+                }
             }
         }
     }

@@ -42,6 +42,46 @@ pub fn document(bill: &SeatBill, issuer: &Issuer) -> Result<Document, BillingErr
     })
 }
 
+/// A tenant's month, priced contract by contract.
+#[derive(Debug)]
+pub struct Month<'a> {
+    /// What can be issued.
+    pub documents: Vec<(&'a SeatBill, Document)>,
+    /// Contracts that a person must look at first, and why.
+    pub review: Vec<(i64, String)>,
+    /// Whether the tenant has other contracts than those in review.
+    others: bool,
+}
+
+/// Prices each contract by itself: one that cannot be priced holds up no other.
+pub fn month<'a>(loaded: &'a Loaded, issuer: &Issuer) -> Result<Month<'a>, BillingError> {
+    let (mut documents, mut review) = (Vec::new(), loaded.review.clone());
+    for bill in &loaded.bills {
+        match document(bill, issuer) {
+            Ok(document) => documents.push((bill, document)),
+            Err(BillingError::Blocked(why)) => review.push((bill.input.contract.contract_id, why)),
+            Err(error) => return Err(error),
+        }
+    }
+    let others = !documents.is_empty() || !loaded.reused.is_empty();
+    Ok(Month { documents, review, others })
+}
+
+impl Month<'_> {
+    /// Why a person must look: one reason where it is all contracts' reason, else each contract with its own.
+    pub fn why(&self) -> String {
+        match self.review.split_first() {
+            Some(((_, why), rest)) if !self.others && rest.iter().all(|(_, w)| w == why) => {
+                why.clone()
+            }
+            _ => {
+                let each = self.review.iter().map(|(id, why)| format!("contract {id}: {why}"));
+                each.collect::<Vec<_>>().join("; ")
+            }
+        }
+    }
+}
+
 /// SHA-256 (hex) of the recorded days in their order.
 fn digest(input: &SeatInput) -> Result<String, BillingError> {
     let mut days = input.usage.clone();
