@@ -6,6 +6,7 @@ use serde::Deserialize;
 use serde_json::json;
 use yakin_domain::delivery::book::{self, Book};
 use yakin_domain::delivery::deliver::{Delivered, Order, deliver, slot};
+use yakin_domain::delivery::digest::Limits;
 use yakin_domain::delivery::notices::{self, Notice};
 use yakin_domain::delivery::outbox::Selection;
 use yakin_domain::delivery::policy::Rules;
@@ -81,7 +82,7 @@ impl Batch for NotificationDispatch {
     }
 
     async fn finish(run: &PlatformRun, _: &Params, _: &Ended) -> Outcome {
-        overseen(run, &Channel::CHAT, 5).await
+        overseen(run, &Channel::CHAT, Limits::hourly(5)).await
     }
 }
 

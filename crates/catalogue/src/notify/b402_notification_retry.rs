@@ -4,6 +4,7 @@
 use jiff::SignedDuration;
 use serde::Deserialize;
 use yakin_domain::delivery::deliver::{Order, deliver, plan, slot};
+use yakin_domain::delivery::digest::Limits;
 use yakin_domain::delivery::outbox::Selection;
 use yakin_domain::delivery::policy::Rules;
 use yakin_domain::delivery::{Channel, Outside, Urgency};
@@ -100,7 +101,7 @@ impl Batch for NotificationRetry {
     }
 
     async fn finish(run: &PlatformRun, _: &Params, _: &Ended) -> Outcome {
-        overseen(run, ALL, 20).await
+        overseen(run, ALL, Limits::hourly(20)).await
     }
 }
 

@@ -3,6 +3,7 @@
 use jiff::SignedDuration;
 use serde::Deserialize;
 use yakin_domain::delivery::deliver::{Order, deliver, plan, slot};
+use yakin_domain::delivery::digest::Limits;
 use yakin_domain::delivery::outbox::Selection;
 use yakin_domain::delivery::policy::Rules;
 use yakin_domain::delivery::{Channel, Outside, Urgency};
@@ -86,7 +87,7 @@ impl Batch for EmailDelivery {
     }
 
     async fn finish(run: &PlatformRun, _: &Params, _: &Ended) -> Outcome {
-        overseen(run, MAIL, 5).await
+        overseen(run, MAIL, Limits::hourly(5)).await
     }
 }
 

@@ -2,7 +2,7 @@
 
 use std::sync::Arc;
 
-use yakin_domain::delivery::digest::{digest, overview};
+use yakin_domain::delivery::digest::{Limits, digest, overview};
 use yakin_domain::delivery::{Channel, Delivered, Outside, insert};
 use yakin_engine::prelude::*;
 use yakin_engine::registry::{AnyBatch, entry};
@@ -48,8 +48,9 @@ async fn told(run: &TenantRun, outside: &Outside, delivered: &Delivered) -> Outc
     run.write(async |_| delivered.outcome()).await
 }
 
-/// Ends a run: what operators should know, with more than so many percent failed among it.
-pub(crate) async fn overseen(run: &PlatformRun, channels: &[Channel], most_failed: i64) -> Outcome {
-    let seen = run.read(async |tx| overview(tx, channels, run.id(), run.at()).await).await?;
-    Ok(seen.tell(Done::default(), most_failed))
+/// Ends a run: what operators should know.
+pub(crate) async fn overseen(run: &PlatformRun, channels: &[Channel], limits: Limits) -> Outcome {
+    let seen =
+        run.read(async |tx| overview(tx, channels, run.id(), run.at(), limits).await).await?;
+    Ok(seen.tell(Done::default(), limits))
 }

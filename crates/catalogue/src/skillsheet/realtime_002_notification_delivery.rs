@@ -3,7 +3,7 @@
 use jiff::SignedDuration;
 use serde::Deserialize;
 use yakin_domain::delivery::deliver::{Order, deliver, plan};
-use yakin_domain::delivery::digest::leave_untold;
+use yakin_domain::delivery::digest::{Limits, leave_untold};
 use yakin_domain::delivery::outbox::{self, Selection};
 use yakin_domain::delivery::policy::Rules;
 use yakin_domain::delivery::{Channel, Outside, Urgency};
@@ -26,6 +26,9 @@ const TRIES: i16 = 3;
 /// A piece waits so long for the next minute of a rate; what rests longer is announced again, and holds up no other
 /// sender of its tenant.
 const WAITS: SignedDuration = SignedDuration::from_mins(2);
+
+/// A run is one second's work: failures are counted over the hour.
+const LIMITS: Limits = Limits { failed_percent: 5, by_hour: true, untried_minutes: Some(15) };
 
 impl Batch for NotificationDelivery {
     type Params = Params;
@@ -92,7 +95,7 @@ impl Batch for NotificationDelivery {
     }
 
     async fn finish(run: &PlatformRun, p: &Params, _: &Ended) -> Outcome {
-        overseen(run, channels(p), 5).await
+        overseen(run, channels(p), LIMITS).await
     }
 }
 

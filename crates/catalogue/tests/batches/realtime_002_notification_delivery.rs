@@ -301,3 +301,35 @@ async fn a_relay_that_is_down_holds_up_no_other_sender_and_its_rows_come_again()
     assert_eq!((smtp.mails().len(), post.states().await.as_str()), (3, "sent 4"));
     assert_eq!(post.one::<i64>("SELECT count(*) FROM yakin.arrivals").await, 0);
 }
+
+#[tokio::test(flavor = "multi_thread")]
+async fn failures_are_counted_over_the_hour_and_told_until_it_is_over() {
+    let smtp = SmtpStandIn::start(Tls::None).await;
+    let post = world(&smtp, &["REALTIME_002"]).await;
+    let tenant = post.client("acme").await;
+    let reported = async |post: &Post| -> String {
+        post.engine.watch_step().await.unwrap();
+        post.one(
+            "SELECT coalesce(string_agg(message, '; '), '') FROM yakin.alerts
+              WHERE rule = 'reported' AND resolved_at IS NULL",
+        )
+        .await
+    };
+    // 19 in two runs, 2 of them refused: over 5 %, and too few to say so
+    post.mails(tenant, 17, 2).await;
+    post.settle().await;
+    smtp.on(At::Rcpt, "554 5.7.1 not from you");
+    post.mails(tenant, 2, 2).await;
+    post.settle().await;
+    assert_eq!(reported(&post).await, "");
+    // a run without a failure makes it 20 within the hour
+    smtp.forget_script();
+    post.mails(tenant, 1, 2).await;
+    post.settle().await;
+    assert!(reported(&post).await.contains("2 of 20 deliveries failed within an hour"));
+    // an hour later they no longer count
+    post.set_clock("2026-11-01T10:04:00+09:00");
+    post.mails(tenant, 20, 2).await;
+    post.settle().await;
+    assert_eq!(reported(&post).await, "");
+}

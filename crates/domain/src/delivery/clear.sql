@@ -40,6 +40,7 @@ WITH found AS (
        SET state = j.state, error = j.why, job_id = NULL, token = NULL, on_wire_at = NULL,
            attempts = d.attempts + j.on_wire::integer, due_at = CASE WHEN j.on_wire THEN $1 ELSE d.due_at END,
            cause = CASE WHEN j.on_wire THEN 'uncertain' WHEN j.state = 'failed' THEN 'suppressed' ELSE d.cause END,
+           failed_at = CASE WHEN j.state IN ('failed', 'uncertain') THEN $1 END,
            ended_run = CASE WHEN j.state IN ('pending', 'retry_wait') THEN NULL ELSE $3::bigint END
       FROM judged j
      WHERE d.tenant_id = yakin.current_tenant() AND d.delivery_id = j.delivery_id AND j.state IS NOT NULL

@@ -119,11 +119,30 @@ pub struct Overview {
     pub sent: i64,
     pub failed: i64,
     pub waiting: i64,
-    /// Minutes since the oldest due row came due: high, and any.
+    /// Minutes since the oldest due row came due: high, any, and any that nobody has tried yet.
     pub oldest_high: Option<i64>,
     pub oldest: Option<i64>,
+    pub oldest_untried: Option<i64>,
     /// Senders that rest now, and why.
     pub resting: Vec<String>,
+}
+
+/// When a run tells operators of failures and of rows that wait.
+#[derive(Clone, Copy, Debug)]
+pub struct Limits {
+    /// So many percent of the ended deliveries may fail.
+    pub failed_percent: i64,
+    /// Counted over the last hour, whoever sent them; else over this run.
+    pub by_hour: bool,
+    /// How long a row may wait for its first attempt, in minutes; else the limits of hourly batches.
+    pub untried_minutes: Option<i64>,
+}
+
+impl Limits {
+    /// For a batch of each hour.
+    pub const fn hourly(failed_percent: i64) -> Limits {
+        Limits { failed_percent, by_hour: false, untried_minutes: None }
+    }
 }
 
 /// Percentages say something from this many on.
@@ -135,28 +154,39 @@ pub async fn overview(
     channels: &[Channel],
     run: i64,
     now: Timestamp,
+    limits: Limits,
 ) -> Result<Overview, Stop> {
     let words: Vec<_> = channels.iter().map(|c| c.word()).collect();
-    Ok(sqlx::query_as(include_str!("overview.sql"))
+    let mut seen: Overview = sqlx::query_as(include_str!("overview.sql"))
         .bind(run)
-        .bind(words)
+        .bind(&words)
         .bind(now.to_sqlx())
-        .fetch_one(tx)
-        .await?)
+        .fetch_one(&mut *tx)
+        .await?;
+    if limits.by_hour {
+        (seen.sent, seen.failed) = sqlx::query_as(include_str!("last_hour.sql"))
+            .bind(words)
+            .bind(now.to_sqlx())
+            .fetch_one(tx)
+            .await?;
+    }
+    Ok(seen)
 }
 
 impl Overview {
-    /// Tells what operators should know: too many failures (`most_failed` percent), a backlog, senders that rest.
-    pub fn tell(&self, mut done: Done, most_failed: i64) -> Done {
+    /// Tells what operators should know: too many failures, a backlog, rows that wait too long, senders that rest.
+    pub fn tell(&self, mut done: Done, limits: Limits) -> Done {
         let ended = self.sent + self.failed;
-        if ended >= SAMPLE && self.failed * 100 > ended * most_failed {
-            let message = format!("{} of {ended} deliveries failed", self.failed);
+        if ended >= SAMPLE && self.failed * 100 > ended * limits.failed_percent {
+            let when = if limits.by_hour { " within an hour" } else { "" };
+            let message = format!("{} of {ended} deliveries failed{when}", self.failed);
             done = done.report("failures", message);
         }
         if self.waiting > 1000 {
             done = done.report("backlog", format!("{} deliveries are due and wait", self.waiting));
         }
-        if self.oldest_high.is_some_and(|m| m > 70) || self.oldest.is_some_and(|m| m > 130) {
+        let untried = limits.untried_minutes.is_some_and(|most| self.oldest_untried > Some(most));
+        if untried || self.oldest_high > Some(70) || self.oldest > Some(130) {
             let minutes = self.oldest.unwrap_or_default();
             done = done.report("age", format!("the oldest due delivery waits {minutes} minutes"));
         }

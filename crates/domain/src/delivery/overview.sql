@@ -4,6 +4,7 @@ SELECT (SELECT count(*) FROM app.delivery_attempts WHERE run_id = $1) AS attempt
        count(*) AS waiting,
        (extract(epoch FROM $3 - min(due_at) FILTER (WHERE priority = 1)) / 60)::bigint AS oldest_high,
        (extract(epoch FROM $3 - min(due_at)) / 60)::bigint AS oldest,
+       (extract(epoch FROM $3 - min(due_at) FILTER (WHERE state = 'pending')) / 60)::bigint AS oldest_untried,
        ARRAY(SELECT format('tenant %s, %s: %s', t.code, i.name, i.paused_reason)
                FROM app.integrations i JOIN app.tenants t USING (tenant_id)
               WHERE i.paused_until > $3 AND i.channel = ANY ($2) ORDER BY 1 LIMIT 20)

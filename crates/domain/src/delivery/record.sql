@@ -3,6 +3,7 @@ WITH ended AS (
     UPDATE app.deliveries d
        SET state = $4, attempts = $5, deferrals = $6, due_at = coalesce($7, d.due_at), cause = $8,
            error = left($9, 1000), receipt = left($10, 200), sent_at = CASE $4 WHEN 'sent' THEN $11 END,
+           failed_at = CASE WHEN $4 IN ('failed', 'uncertain') THEN $11 END,
            ended_run = CASE $4 WHEN 'retry_wait' THEN NULL ELSE $12::bigint END,
            job_id = NULL, token = NULL, on_wire_at = NULL
      WHERE d.tenant_id = yakin.current_tenant() AND d.delivery_id = $1 AND d.job_id = $2 AND d.token = $3
