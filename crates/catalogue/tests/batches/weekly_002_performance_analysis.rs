@@ -309,6 +309,58 @@ async fn without_the_extension_statements_are_not_configured_and_it_says_how_to_
 }
 
 #[tokio::test(flavor = "multi_thread")]
+async fn statements_are_what_the_extension_counted_between_two_mondays() {
+    let post = world_at("2026-10-19T05:00:00+09:00", &[]).await;
+    let a = post.tenant("a").await;
+    every_hour(&post, a, "2026-10-12", 0).await;
+    every_hour(&post, a, "2026-10-19", 0).await;
+    post.sql("CREATE EXTENSION pg_stat_statements").await;
+    let unread: bool = post.one("SELECT app.statement_figures() IS NULL").await;
+    assert!(unread, "an owner who may not read statements has found none");
+    let reader = format!("{}_reader", post.database.name());
+    post.sql(&format!(
+        "CREATE ROLE {reader}; GRANT pg_read_all_stats TO {reader}; GRANT USAGE ON SCHEMA public TO {reader};
+         ALTER FUNCTION app.statement_figures() OWNER TO {reader}"
+    ))
+    .await;
+    // (the server loads the extension's library and counts where it is told to)
+    let spin = async |times: i64| {
+        for n in 0..times {
+            post.sql(&format!(
+                "SET pg_stat_statements.track = 'top';
+                 SELECT count(*) FROM generate_series(1, 200000) AS spun (n) WHERE n > {n};
+                 COMMENT ON TABLE app.tenants IS 'password {n}';
+                 RESET pg_stat_statements.track"
+            ))
+            .await;
+        }
+    };
+    spin(3).await;
+    assert_eq!(post.run(ID, Some("2026-10-14"), &[]).await.outcome(), "succeeded");
+    spin(7).await;
+    post.set_clock(MONDAY);
+    assert_eq!(analyse(&post).await.outcome(), "succeeded");
+    let known = report(&post).await["database"]["here"]["statements"]["known"].clone();
+    let spun = |list: &str| -> Value {
+        let all = known[list].as_array().unwrap();
+        all.iter().find(|s| s["query"].as_str().unwrap().contains("AS spun")).unwrap().clone()
+    };
+    for list in ["by_total", "by_mean"] {
+        let found = spun(list);
+        assert_eq!(
+            (&found["calls"], &found["rows"]),
+            (&Value::from(7), &Value::from(7)),
+            "{known}"
+        );
+        let query = found["query"].as_str().unwrap();
+        assert!(query.contains("WHERE n > $"), "{query}");
+    }
+    assert!(!known.to_string().contains("password"), "{known}");
+    assert!(pdf_text(&post).contains("spun"), "the statements are not in the document");
+    post.sql(&format!("DROP OWNED BY {reader}; DROP ROLE {reader}")).await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
 async fn hostile_names_are_text_in_the_pdf_and_in_the_page() {
     let post = world().await;
     let a = post.tenant("a").await;
