@@ -18,6 +18,7 @@ use yakin_engine::error::EngineError;
 use yakin_engine::record::audit::Act;
 
 use crate::problem::Problem;
+use crate::together::Together;
 
 /// A token that was good is not looked up again for so long: a revoked one is refused after it.
 const TRUSTED_FOR: Duration = Duration::from_secs(1);
@@ -60,6 +61,8 @@ pub(crate) struct Shared {
     pub engine: Arc<Engine>,
     pub settings: Settings,
     pub feed: crate::routes::events::Feed,
+    /// How batches stand: asked for most.
+    pub standings: Together,
     /// Places for packages of evidence.
     pub packages: Arc<Semaphore>,
     /// Cancelled when the node stops: streams end then.
@@ -91,6 +94,7 @@ impl App {
             engine,
             settings,
             feed,
+            standings: Together::default(),
             packages: Arc::new(Semaphore::new(crate::routes::evidence::AT_A_TIME)),
             closing: CancellationToken::new(),
             whole: Semaphore::new(1),

@@ -10,6 +10,7 @@ mod problem;
 mod reader;
 mod routes;
 mod server;
+mod together;
 
 use std::sync::Arc;
 

@@ -3,6 +3,7 @@
 use std::collections::BTreeMap;
 
 use axum::Json;
+use axum::body::Bytes;
 use axum::extract::State;
 use axum::http::{HeaderMap, StatusCode, header};
 use axum::response::IntoResponse;
@@ -10,6 +11,7 @@ use jiff::civil::Date;
 use serde::{Deserialize, Serialize};
 use serde_json::Value;
 use sha2::{Digest, Sha256};
+use sqlx::postgres::PgPool;
 use utoipa::{IntoParams, ToSchema};
 use yakin_engine::look::{self, Day, Instant, RunFilter, RunRow};
 use yakin_engine::operate::runs::{Begun, Once, Wanted, start_once};
@@ -275,16 +277,28 @@ pub struct JobStatus {
 pub async fn status(
     State(app): State<App>,
     Named(job): Named<String>,
-) -> Result<Json<JobStatus>, Problem> {
+) -> Result<impl IntoResponse, Problem> {
     let id = app.batch(&job)?;
-    let standing = look::standing(&app.engine.pool, id).await?;
+    let engine = app.engine.clone();
+    let body = app.standings.read(id, move || async move {
+        let text = serde_json::to_vec(&standing(&engine.pool, id).await?);
+        text.map(Bytes::from).map_err(|error| {
+            tracing::error!(%error, "a batch's status is no JSON");
+            Problem::defect()
+        })
+    });
+    Ok(([(header::CONTENT_TYPE, "application/json")], body.await?))
+}
+
+async fn standing(pool: &PgPool, id: &str) -> Result<JobStatus, Problem> {
+    let standing = look::standing(pool, id).await?;
     let (current, last) = (standing.current, standing.last);
     let status = match &current {
         Some(run) if run.state == "waiting" => "waiting",
         Some(_) => "running",
         None => "idle",
     };
-    Ok(Json(JobStatus {
+    Ok(JobStatus {
         job_name: standing.slug,
         batch_id: id.to_owned(),
         title: standing.title,
@@ -293,7 +307,7 @@ pub async fn status(
         next_due: standing.next_due,
         current_run: current.map(JobRun::from),
         last_run: last.map(JobRun::from),
-    }))
+    })
 }
 
 /// Which runs of a batch.
