@@ -58,7 +58,7 @@ pub struct Stored {
 impl Stored {
     /// Of these bytes.
     pub fn of(bytes: &[u8]) -> Stored {
-        Stored { size: bytes.len() as u64, sha256: hex(&Sha256::digest(bytes)) }
+        Stored { size: bytes.len() as u64, sha256: hex::encode(Sha256::digest(bytes)) }
     }
 }
 
@@ -201,8 +201,4 @@ fn found(path: &Path, meta: &ObjectMeta) -> Result<Found> {
     let modified = Timestamp::from_microsecond(meta.last_modified.timestamp_micros());
     let modified = modified.unwrap_or(Timestamp::MIN);
     Ok(Found { key: path.to_string(), size: meta.size, modified })
-}
-
-fn hex(bytes: &[u8]) -> String {
-    bytes.iter().map(|b| format!("{b:02x}")).collect()
 }

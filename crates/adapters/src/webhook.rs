@@ -81,7 +81,5 @@ pub fn signature(key: &Secret, timestamp_seconds: i64, body: &[u8]) -> String {
     };
     mac.update(format!("{timestamp_seconds}.").as_bytes());
     mac.update(body);
-    let digest = mac.finalize().into_bytes();
-    let digits: String = digest.iter().map(|byte| format!("{byte:02x}")).collect();
-    format!("v1={digits}")
+    format!("v1={}", hex::encode(mac.finalize().into_bytes()))
 }

@@ -58,7 +58,7 @@ async fn letters_arrive_as_written() {
         let attachments: Vec<Value> = mail
             .attachments
             .iter()
-            .map(|a| json!([a.name, a.content_type, hex(&a.bytes)]))
+            .map(|a| json!([a.name, a.content_type, hex::encode_upper(&a.bytes)]))
             .collect();
         assert_eq!(read["attachments"], json!(attachments), "{n}");
         assert!(
@@ -272,8 +272,4 @@ fn read(file: &Path) -> Value {
 
 fn lines(text: &Value) -> String {
     text.as_str().unwrap_or_else(|| panic!("{text} is no text")).replace("\r\n", "\n")
-}
-
-fn hex(bytes: &[u8]) -> String {
-    bytes.iter().map(|b| format!("{b:02X}")).collect()
 }

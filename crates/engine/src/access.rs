@@ -88,7 +88,7 @@ pub async fn create(pool: &PgPool, new: NewToken, act: &Act) -> Result<String, E
     SystemRandom::new()
         .fill(&mut secret)
         .map_err(|_| EngineError::refused("the system gives no random numbers"))?;
-    let secret = hex(&secret);
+    let secret = hex::encode(secret);
     let mut tx = Tx::engine(pool).await.doing(doing)?;
     let made: Option<i64> = sqlx::query_scalar(
         "INSERT INTO yakin.api_tokens (name, role, tenants, sha256, created_by, real_expires)
@@ -222,10 +222,6 @@ fn parts(text: &str) -> Option<(i64, &str)> {
 
 fn digest(secret: &str) -> [u8; 32] {
     Sha256::digest(secret.as_bytes()).into()
-}
-
-fn hex(bytes: &[u8]) -> String {
-    bytes.iter().map(|b| format!("{b:02x}")).collect()
 }
 
 #[cfg(test)]

@@ -185,5 +185,5 @@ pub fn schema_fingerprint() -> String {
     for migration in MIGRATIONS.iter() {
         digest.update(migration.sql.as_str());
     }
-    digest.finalize().iter().take(6).map(|b| format!("{b:02x}")).collect()
+    hex::encode(&digest.finalize()[..6])
 }

@@ -19,8 +19,7 @@ impl Tally {
     /// The count, and the digest as 64 hexadecimal digits.
     pub(super) fn end(&self) -> (u64, String) {
         let tally = self.0.lock().unwrap_or_else(PoisonError::into_inner);
-        let digest = tally.1.clone().finalize();
-        (tally.0, digest.iter().map(|b| format!("{b:02x}")).collect())
+        (tally.0, hex::encode(tally.1.clone().finalize()))
     }
 }
 

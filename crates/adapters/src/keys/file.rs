@@ -152,7 +152,7 @@ fn new_line() -> Result<(String, Zeroizing<String>)> {
     let random = SystemRandom::new();
     random.fill(&mut name).map_err(|_| KeysError::Random)?;
     random.fill(&mut *key).map_err(|_| KeysError::Random)?;
-    let id = name.iter().fold("k-".to_owned(), |id, b| format!("{id}{b:02x}"));
+    let id = format!("k-{}", hex::encode(name));
     let encoded = Zeroizing::new(STANDARD.encode(*key));
     let line = Zeroizing::new(format!("{id} {}\n", encoded.as_str()));
     Ok((id, line))

@@ -199,7 +199,7 @@ fn digest(file: File, packed: bool) -> io::Result<String> {
             n => hash.update(&buffer[..n]),
         }
     }
-    Ok(hash.finalize().iter().map(|byte| format!("{byte:02x}")).collect())
+    Ok(hex::encode(hash.finalize()))
 }
 
 fn with(path: &Path, ending: &str) -> PathBuf {

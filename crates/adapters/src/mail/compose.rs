@@ -225,8 +225,7 @@ fn boundary(mail: &Mail) -> String {
         hash.update(text.len().to_be_bytes());
         hash.update(text);
     }
-    let hex: String = hash.finalize().iter().take(16).map(|b| format!("{b:02x}")).collect();
-    format!("=_{hex}")
+    format!("=_{}", hex::encode(&hash.finalize()[..16]))
 }
 
 fn one_kind_of_line_end(text: &str) -> String {

@@ -4,7 +4,7 @@ use object_store::PutMode;
 use object_store::path::Path;
 use ring::rand::{SecureRandom, SystemRandom};
 
-use super::{Result, Storage, StorageError, hex, key};
+use super::{Result, Storage, StorageError, key};
 
 /// Tells a store from another, whatever host looks at it.
 const MARKER: &str = ".yakin-store";
@@ -62,7 +62,7 @@ impl Storage {
         let random = SystemRandom::new().fill(&mut number);
         random
             .map_err(|_| StorageError::Settings("this machine gives no random numbers".into()))?;
-        Ok(hex(&number))
+        Ok(hex::encode(number))
     }
 
     async fn probe(&self) -> Result<(Path, Vec<u8>)> {

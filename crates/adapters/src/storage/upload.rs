@@ -6,7 +6,7 @@ use object_store::{MultipartUpload, ObjectStoreExt, PutMode, PutResult};
 use sha2::{Digest, Sha256};
 use tokio::io::{AsyncRead, AsyncReadExt};
 
-use super::{Result, Storage, StorageError, Stored, hex, within};
+use super::{Result, Storage, StorageError, Stored, within};
 
 /// The size of a part, and what a write holds in memory.
 const PART_BYTES: usize = 16 << 20;
@@ -63,7 +63,7 @@ impl Storage {
         }
         let put = within(&act, upload.begun()?.complete()).await?;
         upload.0 = None;
-        Ok((Stored { size, sha256: hex(&sum.finalize()) }, put))
+        Ok((Stored { size, sha256: hex::encode(sum.finalize()) }, put))
     }
 }
 

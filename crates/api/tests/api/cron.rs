@@ -13,7 +13,7 @@ use crate::common::{CRON_SECRET, Site};
 fn signature(secret: &str, body: &str) -> String {
     let mut mac = Hmac::<Sha1>::new_from_slice(secret.as_bytes()).unwrap();
     mac.update(body.as_bytes());
-    mac.finalize().into_bytes().iter().map(|b| format!("{b:02x}")).collect()
+    hex::encode(mac.finalize().into_bytes())
 }
 
 fn signed(batch: &str, body: &str, signature: &str) -> Request<Body> {

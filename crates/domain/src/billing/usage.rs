@@ -80,7 +80,7 @@ pub fn digest(input: &BillingInput) -> Result<String, BillingError> {
         row.memory_mb_seconds = row.memory_mb_seconds.normalize();
     }
     let bytes = serde_json::to_vec(&(rows, &input.differences))?;
-    Ok(Sha256::digest(bytes).iter().map(|byte| format!("{byte:02x}")).collect())
+    Ok(hex::encode(Sha256::digest(bytes)))
 }
 
 fn nothing(usage_date: Date) -> DailyUsage {

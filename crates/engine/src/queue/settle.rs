@@ -152,7 +152,7 @@ pub fn fingerprint(spec: &Spec, cause: Cause, message: &str) -> String {
         }
     }
     let digest = Sha256::digest(format!("{} {} {plain}", spec.id, cause.word()));
-    digest.iter().take(5).map(|b| format!("{b:02x}")).collect()
+    hex::encode(&digest[..5])
 }
 
 /// Settles attempts in the transaction; returns the ids whose token still matched.

@@ -22,5 +22,5 @@ pub fn sum(effects: &[Value]) -> Value {
 
 /// SHA-256 of the plan's canonical JSON, in hex.
 pub fn hash(plan: &Value) -> String {
-    Sha256::digest(plan.to_string()).iter().map(|b| format!("{b:02x}")).collect()
+    hex::encode(Sha256::digest(plan.to_string()))
 }

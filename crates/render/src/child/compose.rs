@@ -70,7 +70,7 @@ fn options(request: &Request, data: &str) -> Result<PdfOptions, String> {
         }
     };
     let digest = Sha256::new().chain_update(&request.document).chain_update([0]).chain_update(data);
-    let digest: String = digest.finalize().iter().map(|byte| format!("{byte:02x}")).collect();
+    let digest = hex::encode(digest.finalize());
     Ok(PdfOptions {
         ident: Smart::Custom(digest),
         creator: Smart::Custom(Some("Yakin".to_owned())),

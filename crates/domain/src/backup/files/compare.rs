@@ -81,7 +81,7 @@ async fn digest(storage: &Storage, key: &str) -> Result<Option<String>> {
         while let Some(piece) = reading.pieces.next().await {
             sum.update(&piece?);
         }
-        Ok::<_, StorageError>(sum.finalize().iter().map(|b| format!("{b:02x}")).collect())
+        Ok::<_, StorageError>(hex::encode(sum.finalize()))
     };
     match read.await {
         Ok(sum) => Ok(Some(sum)),

@@ -136,7 +136,7 @@ pub(super) fn copy_and_digest(
     loop {
         let read = from.read(&mut piece)?;
         if read == 0 {
-            return Ok(sum.finalize().iter().map(|b| format!("{b:02x}")).collect());
+            return Ok(hex::encode(sum.finalize()));
         }
         sum.update(&piece[..read]);
         to.write_all(&piece[..read])?;

@@ -250,7 +250,7 @@ impl Writing<'_> {
                 key: key.to_owned(),
                 size,
                 modified,
-                sha256: sum.finalize().iter().map(|b| format!("{b:02x}")).collect(),
+                sha256: hex::encode(sum.finalize()),
                 set: self.asked.id.to_owned(),
                 part: part.to_owned(),
             })),

@@ -87,5 +87,5 @@ fn digest(input: &SeatInput) -> Result<String, BillingError> {
     let mut days = input.usage.clone();
     days.sort_by_key(|day| day.usage_date);
     let bytes = serde_json::to_vec(&days)?;
-    Ok(Sha256::digest(bytes).iter().map(|byte| format!("{byte:02x}")).collect())
+    Ok(hex::encode(Sha256::digest(bytes)))
 }
