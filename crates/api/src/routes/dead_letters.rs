@@ -29,7 +29,7 @@ pub async fn show(
     Asked(query): Asked<PageQuery>,
 ) -> Result<Json<Page<DeadLetter>>, Problem> {
     let (limit, after) = (query.limit()?, query.key()?.unwrap_or(0_i64));
-    let letters = dead::page(&app.engine.pool, &which, after, limit + 1).await?;
+    let letters = dead::page(&app.engine.pool, Some(&which), after, limit + 1).await?;
     if letters.is_empty() && after == 0 {
         return Err(Problem::not_found(format!("no dead letter '{which}' waits")));
     }

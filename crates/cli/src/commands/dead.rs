@@ -1,8 +1,6 @@
 //! `yakin dead …`: what gave up, grouped by cause.
 
-use std::collections::BTreeMap;
-
-use yakin_engine::operate::dead::{self, DeadLetter};
+use yakin_engine::operate::dead::{self, DeadGroup};
 
 use crate::arguments::Dead;
 use crate::output::{End, json, line, table};
@@ -14,11 +12,10 @@ pub async fn dead(place: &Place, command: Dead) -> anyhow::Result<End> {
     let now = place.clock(&pool).await?.now();
     match command {
         Dead::List => {
-            let letters = dead::waiting(&pool, None).await?;
             if place.json {
-                json(&letters)?;
+                json(&dead::waiting(&pool, None).await?)?;
             } else {
-                groups(&letters);
+                groups(&dead::groups(&pool).await?);
             }
         }
         Dead::Show { which } => {
@@ -60,28 +57,16 @@ pub async fn dead(place: &Place, command: Dead) -> anyhow::Result<End> {
     Ok(End::Done)
 }
 
-fn groups(letters: &[DeadLetter]) {
-    if letters.is_empty() {
+fn groups(groups: &[DeadGroup]) {
+    if groups.is_empty() {
         line("no dead letter waits");
         return;
     }
-    let mut groups: BTreeMap<&str, Vec<&DeadLetter>> = BTreeMap::new();
-    for letter in letters {
-        groups.entry(&letter.fingerprint).or_default().push(letter);
-    }
-    let rows: Vec<Vec<String>> = groups
-        .iter()
-        .map(|(group, letters)| {
-            let first = letters[0];
-            vec![
-                (*group).to_owned(),
-                letters.len().to_string(),
-                first.batch_id.clone(),
-                first.cause.clone(),
-                first.error.clone(),
-            ]
-        })
-        .collect();
+    let row = |group: &DeadGroup| {
+        let DeadGroup { fingerprint, letters, batch_id, cause, error, .. } = group.clone();
+        vec![fingerprint, letters.to_string(), batch_id, cause, error]
+    };
+    let rows: Vec<Vec<String>> = groups.iter().map(row).collect();
     table(&["GROUP", "JOBS", "BATCH", "CAUSE", "FIRST ERROR"], &rows);
     line("\n`yakin dead requeue GROUP --reason …` runs them again.");
 }

@@ -31,18 +31,12 @@ pub struct DeadLetter {
     pub died_at: Instant,
 }
 
-/// The waiting dead letters named by number, or all of a fingerprint.
+/// So many are read at once.
+const MOST: i64 = 10_000;
+
+/// The waiting dead letters named by number, or all of a fingerprint, or all, the oldest first.
 pub async fn waiting(pool: &PgPool, which: Option<&str>) -> Result<Vec<DeadLetter>, EngineError> {
-    sqlx::query_as(
-        "SELECT id, tenant_id, batch_id, run_id, kind, cause, error, fingerprint, attempts, job, died_at
-           FROM yakin.dead_letters
-          WHERE state = 'waiting' AND ($1::text IS NULL OR fingerprint = $1 OR id::text = $1)
-          ORDER BY fingerprint, id LIMIT 10000",
-    )
-    .bind(which)
-    .fetch_all(pool)
-    .await
-    .doing("reading dead letters")
+    page(pool, which, 0, MOST).await
 }
 
 /// Dead letters of one cause.
@@ -73,21 +67,22 @@ pub async fn groups(pool: &PgPool) -> Result<Vec<DeadGroup>, EngineError> {
     .doing("reading dead letters")
 }
 
-/// The waiting dead letters named by number or fingerprint, with greater numbers than `after`, in their order.
+/// Those of [`waiting`] with greater numbers than `after`, in their order.
 pub async fn page(
     pool: &PgPool,
-    which: &str,
+    which: Option<&str>,
     after: i64,
     limit: i64,
 ) -> Result<Vec<DeadLetter>, EngineError> {
     sqlx::query_as(
         "SELECT id, tenant_id, batch_id, run_id, kind, cause, error, fingerprint, attempts, job, died_at
            FROM yakin.dead_letters
-          WHERE state = 'waiting' AND (fingerprint = $1 OR id::text = $1) AND id > $2 ORDER BY id LIMIT $3",
+          WHERE state = 'waiting' AND ($1::text IS NULL OR fingerprint = $1 OR id::text = $1) AND id > $2
+          ORDER BY id LIMIT $3",
     )
     .bind(which)
     .bind(after)
-    .bind(limit.clamp(1, 1000))
+    .bind(limit.clamp(1, MOST))
     .fetch_all(pool)
     .await
     .doing("reading dead letters")
