@@ -30,7 +30,7 @@ pub async fn show(
     Named(batch): Named<String>,
 ) -> Result<Json<BatchRow>, Problem> {
     let id = app.batch(&batch)?;
-    let known = look::batches(&app.engine.pool).await?.into_iter().find(|row| row.id == id);
+    let known = look::batch(&app.engine.pool, id).await?;
     known.map(Json).ok_or_else(|| Problem::not_found(format!("no node knows {id} yet")))
 }
 

@@ -4,4 +4,5 @@ SELECT b.id, b.slug, b.title, b.schedule, b.enabled, b.spec,
          ORDER BY id DESC LIMIT 1) AS last_outcome,
        coalesce((SELECT jsonb_object_agg(key, value) FROM yakin.settings s WHERE s.batch_id = b.id), '{}') AS overrides
   FROM yakin.batches b
+ WHERE $1::text IS NULL OR b.id = $1
  ORDER BY b.id LIMIT 1000

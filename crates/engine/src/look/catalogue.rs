@@ -33,7 +33,14 @@ pub struct BatchRow {
 
 /// All batches.
 pub async fn batches(pool: &PgPool) -> Result<Vec<BatchRow>, EngineError> {
-    sqlx::query_as(include_str!("batches.sql")).fetch_all(pool).await.doing("reading the catalogue")
+    let all = sqlx::query_as(include_str!("batches.sql")).bind(None::<&str>);
+    all.fetch_all(pool).await.doing("reading the catalogue")
+}
+
+/// The batch of that id, where a node knows it.
+pub async fn batch(pool: &PgPool, id: &str) -> Result<Option<BatchRow>, EngineError> {
+    let one = sqlx::query_as(include_str!("batches.sql")).bind(id);
+    one.fetch_optional(pool).await.doing("reading the catalogue")
 }
 
 /// How one batch stands.
