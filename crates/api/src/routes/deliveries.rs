@@ -60,5 +60,5 @@ pub async fn list(
         limit: limit + 1,
     };
     let rows = look::deliveries(&app.engine.pool, by.tenants(), &filter).await?;
-    Ok(Json(Page::of(rows, limit, |d| (d.rank, d.delivery_id))))
+    Ok(Json(Page::of(rows, limit, |d| (d.urgency, d.delivery_id))))
 }

@@ -11,6 +11,7 @@ mod firings;
 mod hostile;
 mod jobs;
 mod operate;
+mod pages;
 mod papers;
 mod roles;
 mod runs;

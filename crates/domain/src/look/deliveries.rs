@@ -44,10 +44,10 @@ pub struct DeliveryRow {
     pub due_at: Instant,
     pub sent_at: Option<Instant>,
     pub created_at: Instant,
-    /// Its place in the list: those that failed come first.
+    /// Its place in the list: 2 failed or uncertain, 1 expired or open, 0 the others.
     #[serde(skip)]
     #[schema(ignore)]
-    pub rank: i32,
+    pub urgency: i32,
 }
 
 /// Which messages are wanted: failed and uncertain ones first, then expired and open ones, then the others; in each
@@ -58,7 +58,7 @@ pub struct DeliveryFilter<'a> {
     pub tenant: Option<&'a str>,
     pub channel: Option<&'a str>,
     pub state: Option<&'a str>,
-    /// Those behind this rank and id.
+    /// Those behind this urgency and id.
     pub after: Option<(i32, i64)>,
     pub limit: i64,
 }
@@ -71,13 +71,13 @@ pub async fn deliveries(
 ) -> Result<Vec<DeliveryRow>, EngineError> {
     let doing = "reading deliveries";
     let mut tx = begin(pool, bound).await.doing(doing)?;
-    let (rank, id) = filter.after.unzip();
+    let (urgency, id) = filter.after.unzip();
     let mut rows: Vec<DeliveryRow> = sqlx::query_as(include_str!("deliveries.sql"))
         .bind(bound)
         .bind(filter.tenant)
         .bind(filter.channel)
         .bind(filter.state)
-        .bind(rank)
+        .bind(urgency)
         .bind(id)
         .bind(filter.limit.clamp(1, 10_000))
         .fetch_all(&mut tx)

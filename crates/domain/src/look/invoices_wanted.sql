@@ -10,6 +10,6 @@
                   lower(normalize($7, NFKC))) > 0)
    AND ($8::text IS NULL OR i.state = $8)
    AND (NOT $9::boolean OR (i.state = 'issued' AND i.held_at IS NOT NULL AND i.released_by IS NULL))
-   AND ($10::bigint IS NULL OR i.invoice_id < $10)
+   AND i.invoice_id < coalesce($10::bigint, 9223372036854775807)
  ORDER BY i.invoice_id DESC
  LIMIT $11
