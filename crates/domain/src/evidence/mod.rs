@@ -1,9 +1,10 @@
 //! An auditor's package of a Tokyo month: what ran, what was invoiced, who acted, what was backed up; tables in CSV
-//! with a manifest of their digests. Command line and API make it here.
+//! with what each column is, and a manifest of their digests. Command line and API make it here.
 
 mod archive;
 mod month;
 mod package;
+mod sources;
 mod table;
 
 use std::path::PathBuf;
@@ -13,6 +14,7 @@ use yakin_engine::error::EngineError;
 pub use archive::archive;
 pub use month::Month;
 pub use package::{Listed, MANIFEST, Package, write};
+pub use sources::COLUMNS;
 
 /// Why there is no package.
 #[derive(Debug, thiserror::Error)]

@@ -1,5 +1,5 @@
-//! The package's tables: which there are, and how they are filled. Rows come by stream, so that a month of any size
-//! takes the same memory.
+//! The package: its tables filled, its columns explained, its manifest. Rows come by stream, so that a month of any
+//! size takes the same memory.
 
 use std::collections::HashMap;
 use std::path::Path;
@@ -10,144 +10,24 @@ use serde::Serialize;
 use sqlx::postgres::{PgPool, PgRow};
 use sqlx::{Executor, Row};
 use utoipa::ToSchema;
-use yakin_engine::error::{Doing, EngineError};
+use yakin_engine::error::Doing;
+use yakin_engine::record::audit;
 use yakin_engine::tenant;
 use yakin_engine::tx::{Role, Tx};
 
-use super::table::Table;
+use super::sources::{COLUMNS, SOURCES, Source, columns};
+use super::table::{Table, text};
 use super::{EvidenceError, Month};
 
 /// The manifest's name; it is written last, so that a folder without it holds no package.
 pub const MANIFEST: &str = "MANIFEST.csv";
-
-/// What a table is and where its rows come from; the statement takes the month's first day and the day after its last.
-struct Source {
-    file: &'static str,
-    head: &'static [&'static str],
-    sql: &'static str,
-    /// The engine's tables; the others are read as the platform.
-    engine: bool,
-    /// The column that holds a tenant's id, for which its code is written.
-    tenant: Option<usize>,
-}
-
-const SOURCES: [Source; 4] = [
-    Source {
-        file: "ledger.csv",
-        head: &[
-            "run",
-            "batch",
-            "title",
-            "trigger",
-            "rerun_of",
-            "period_start",
-            "period_last",
-            "dry_run",
-            "requested_by",
-            "approved_by",
-            "run_at",
-            "ended_at",
-            "state",
-            "outcome",
-            "reason",
-            "rows_written",
-            "amount_yen",
-            "tenant",
-            "tenant_state",
-            "tenant_reused",
-            "tenant_attempts",
-            "tenant_rows_written",
-            "tenant_amount",
-            "tenant_currency",
-            "tenant_reason",
-            "tenant_released_by",
-            "tenant_ended_at",
-        ],
-        sql: include_str!("ledger.sql"),
-        engine: true,
-        tenant: Some(17),
-    },
-    Source {
-        file: "invoices.csv",
-        head: &[
-            "number",
-            "kind",
-            "adjusts",
-            "tenant",
-            "counterparty",
-            "period_start",
-            "period_last",
-            "issued_on",
-            "due_on",
-            "currency",
-            "subtotal",
-            "tax",
-            "total",
-            "state",
-            "held_at",
-            "held_reason",
-            "released_by",
-            "sent_at",
-            "exported_at",
-            "document_key",
-            "document_sha256",
-            "usage_digest",
-            "run",
-        ],
-        sql: include_str!("invoices.sql"),
-        engine: false,
-        tenant: None,
-    },
-    Source {
-        file: "audit.csv",
-        head: &[
-            "act",
-            "at",
-            "actor",
-            "action",
-            "subject",
-            "reason",
-            "details",
-            "chain_number",
-            "chain_digest",
-        ],
-        sql: include_str!("audit.sql"),
-        engine: true,
-        tenant: None,
-    },
-    Source {
-        file: "backups.csv",
-        head: &[
-            "set",
-            "kind",
-            "business_date",
-            "state",
-            "databases",
-            "files",
-            "bytes",
-            "begun_at",
-            "ended_at",
-            "manifest_sha256",
-            "verified_at",
-            "recovery_tested_at",
-            "copied_at",
-            "copied_to",
-            "expires_on",
-            "error",
-            "run",
-        ],
-        sql: include_str!("backups.sql"),
-        engine: false,
-        tenant: None,
-    },
-];
 
 /// A file of the package.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, ToSchema)]
 pub struct Listed {
     #[schema(example = "ledger.csv")]
     pub file: &'static str,
-    /// Without the head.
+    /// Without the head; of the file that explains the columns, how many it explains.
     pub rows: i64,
     /// 64 lower-case hexadecimal digits.
     pub sha256: String,
@@ -192,12 +72,16 @@ async fn write_all(
     let mut files = Vec::new();
     for source in &SOURCES {
         let path = into.join(source.file);
-        let table = Table::create(&path, source.file, source.head).await?;
+        let table = Table::create(&path, source.file, &source.head()).await?;
         made.push(source.file);
         files.push(fill(pool, month, source, table, &codes).await?);
     }
+    let explained = SOURCES.iter().map(|source| source.columns.len() as i64).sum();
+    let told = text(&into.join(COLUMNS), COLUMNS, &columns(), explained).await?;
+    made.push(COLUMNS);
+    files.push(told);
     // after the acts were read: the head covers each of them
-    let audit_head = head(pool).await?;
+    let audit_head = audit::head(pool).await?;
     let mut manifest = Table::create(&manifest_path, MANIFEST, &["file", "rows", "sha256"]).await?;
     made.push(MANIFEST);
     for listed in &files {
@@ -241,7 +125,7 @@ async fn stream<'c, E: Executor<'c, Database = sqlx::Postgres>>(
     let mut rows =
         sqlx::query(source.sql).bind(days.start.to_sqlx()).bind(days.end.to_sqlx()).fetch(from);
     while let Some(row) = rows.try_next().await.doing(doing)? {
-        let mut cells = cells(&row, source.head.len()).doing(doing)?;
+        let mut cells = cells(&row, source.columns.len()).doing(doing)?;
         if let Some(cell) = source.tenant.and_then(|at| cells.get_mut(at))
             && let Some(code) = codes.get(cell)
         {
@@ -256,14 +140,4 @@ async fn stream<'c, E: Executor<'c, Database = sqlx::Postgres>>(
 /// A row's columns, each of which its statement gives as text.
 fn cells(row: &PgRow, columns: usize) -> Result<Vec<String>, sqlx::Error> {
     (0..columns).map(|n| Ok(row.try_get::<Option<String>, _>(n)?.unwrap_or_default())).collect()
-}
-
-/// NUMBER:DIGEST of the audit's chain as it stands.
-async fn head(pool: &PgPool) -> Result<Option<String>, EngineError> {
-    sqlx::query_scalar(
-        "SELECT seq || ':' || encode(digest, 'hex') FROM yakin.audit_chain ORDER BY seq DESC LIMIT 1",
-    )
-    .fetch_optional(pool)
-    .await
-    .doing("reading the audit's chain")
 }

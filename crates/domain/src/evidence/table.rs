@@ -29,11 +29,7 @@ impl<'a> Table<'a> {
         name: &'static str,
         head: &[&str],
     ) -> Result<Table<'a>, EvidenceError> {
-        let opened = OpenOptions::new().write(true).create_new(true).mode(0o600).open(path).await;
-        let file = opened.map_err(|source| match source.kind() {
-            std::io::ErrorKind::AlreadyExists => EvidenceError::There(path.to_owned()),
-            _ => EvidenceError::File { doing: "making", path: path.to_owned(), source },
-        })?;
+        let file = create(path).await?;
         let gathered = "\u{feff}".as_bytes().to_vec();
         let mut table = Table { name, path, file, digest: Sha256::new(), gathered, rows: 0 };
         table.add(head.iter().map(|cell| (*cell).to_owned())).await?;
@@ -71,14 +67,38 @@ impl<'a> Table<'a> {
         self.flush().await?;
         self.file.flush().await.map_err(|e| self.failed("writing", e))?;
         self.file.sync_all().await.map_err(|e| self.failed("writing", e))?;
-        let digest = self.digest.finalize();
-        let sha256 = digest.iter().map(|b| format!("{b:02x}")).collect();
+        let sha256 = hex::encode(self.digest.finalize());
         Ok(Listed { file: self.name, rows: self.rows, sha256 })
     }
 
     fn failed(&self, doing: &'static str, source: std::io::Error) -> EvidenceError {
         EvidenceError::File { doing, path: self.path.to_owned(), source }
     }
+}
+
+/// Makes a file that must not be there.
+async fn create(path: &Path) -> Result<File, EvidenceError> {
+    let opened = OpenOptions::new().write(true).create_new(true).mode(0o600).open(path).await;
+    opened.map_err(|source| match source.kind() {
+        std::io::ErrorKind::AlreadyExists => EvidenceError::There(path.to_owned()),
+        _ => EvidenceError::File { doing: "making", path: path.to_owned(), source },
+    })
+}
+
+/// Writes a text as a file of the package.
+pub async fn text(
+    path: &Path,
+    name: &'static str,
+    text: &str,
+    rows: i64,
+) -> Result<Listed, EvidenceError> {
+    let mut file = create(path).await?;
+    let doing = "writing";
+    let failed = |source| EvidenceError::File { doing, path: path.to_owned(), source };
+    file.write_all(text.as_bytes()).await.map_err(failed)?;
+    file.flush().await.map_err(failed)?;
+    file.sync_all().await.map_err(failed)?;
+    Ok(Listed { file: name, rows, sha256: hex::encode(Sha256::digest(text)) })
 }
 
 /// A cell that no spreadsheet takes for a formula; numbers stay what they are.

@@ -52,6 +52,16 @@ pub async fn verify(pool: &PgPool) -> Result<Chain, EngineError> {
     found.doing("verifying the audit")
 }
 
+/// NUMBER:DIGEST of the chain as it stands; nothing where it holds no act.
+pub async fn head(pool: &PgPool) -> Result<Option<String>, EngineError> {
+    sqlx::query_scalar(
+        "SELECT seq || ':' || encode(digest, 'hex') FROM yakin.audit_chain ORDER BY seq DESC LIMIT 1",
+    )
+    .fetch_optional(pool)
+    .await
+    .doing("reading the audit's chain")
+}
+
 /// The digest of the chain's act number `seq`, in hex, where there is one.
 pub async fn digest_at(pool: &PgPool, seq: i64) -> Result<Option<String>, EngineError> {
     sqlx::query_scalar("SELECT encode(digest, 'hex') FROM yakin.audit_chain WHERE seq = $1")
