@@ -27,6 +27,7 @@ async fn tenants_come_by_pages_and_one_shows_its_nights() {
         (&one["usage"][0]["usage_date"], &one["usage"][0]["calls"]),
         (&json!("2026-10-30"), &json!(7))
     );
+    assert_eq!(one["usage"].as_array().unwrap().len(), 1, "its own days alone");
     let numbers = texts(one["invoices"].as_array().unwrap(), "number");
     assert_eq!(numbers, ["INV-202611-aoba-0001", "INV-202610-aoba-0002", "INV-202610-aoba-0001"]);
     // a dry run is no outcome; a newer run is

@@ -127,9 +127,40 @@ async fn a_held_invoice_is_decided_once_and_on_the_record() {
         (&one["invoice"]["held"], &one["invoice"]["released_by"]),
         (&json!(false), &json!("token:operator-0"))
     );
+    // neither waits any more
+    assert!(all(&site, "/admin/batch/invoices?held=true", &viewer, 50).await.is_empty());
     let audit: String = site.world.one("SELECT string_agg(action || ' ' || subject || ': ' || reason, ', ' ORDER BY id) FROM yakin.audit WHERE subject LIKE 'INV%'").await;
     assert_eq!(
         audit,
         "approve INV-202610-aoba-0001: agreed with finance, reject INV-202610-sakura-0001: wrong plan"
     );
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn an_invoice_shows_its_lines_taxes_and_events_in_their_order() {
+    let site = Site::new().await;
+    town(&site).await;
+    site.world
+        .sql(
+            "INSERT INTO app.invoice_lines
+             SELECT tenant_id, invoice_id, n, 'usage', n::text, 1, '件', n, n, 0.08
+               FROM app.invoices, unnest(ARRAY[3, 2]) n WHERE number LIKE 'INV-202610-%-0001';
+             INSERT INTO app.invoice_taxes
+             SELECT tenant_id, invoice_id, rate, 1, 1 FROM app.invoices, unnest(ARRAY[0.00, 0.08]) rate
+              WHERE number LIKE 'INV-202610-%-0001';
+             INSERT INTO app.invoice_events (tenant_id, invoice_id, happened_at, event, actor)
+             SELECT tenant_id, invoice_id, '2026-10-31T20:00:00Z', event, 'x'
+               FROM app.invoices, unnest(ARRAY['issued', 'document', 'sent']) event
+              WHERE number LIKE 'INV-202610-%-0001'",
+        )
+        .await;
+    let token = site.token(Role::Viewer, None).await;
+    let one = site.get("/admin/batch/invoices/INV-202610-aoba-0001", &token).await.good();
+    let told = |part: &str, key: &str| {
+        let all = one[part].as_array().unwrap();
+        all.iter().map(|row| row[key].to_string().trim_matches('"').to_owned()).collect::<Vec<_>>()
+    };
+    assert_eq!(told("lines", "line_no"), ["1", "2", "3"]);
+    assert_eq!(told("taxes", "tax_rate"), ["0.10", "0.08", "0.00"]);
+    assert_eq!(told("events", "event"), ["issued", "document", "sent"]);
 }
