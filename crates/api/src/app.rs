@@ -34,6 +34,8 @@ pub struct Settings {
     pub calls_a_second: NonZeroU32,
     /// Calls a second from one address that carry no token known to be good.
     pub strangers_a_second: NonZeroU32,
+    /// A client that takes nothing of its answer for so long is cut off.
+    pub patience: Duration,
 }
 
 impl Default for Settings {
@@ -42,6 +44,7 @@ impl Default for Settings {
             cron_secret: None,
             calls_a_second: NonZeroU32::MIN.saturating_add(99),
             strangers_a_second: NonZeroU32::MIN.saturating_add(199),
+            patience: Duration::from_secs(30),
         }
     }
 }
@@ -140,7 +143,11 @@ impl App {
 
     /// The place of a call that reads whole tables: one at a time on a node.
     pub fn whole(&self) -> Result<SemaphorePermit<'_>, Problem> {
-        self.whole.try_acquire().map_err(|_| Problem::too_many(Duration::from_secs(5)))
+        self.whole.try_acquire().map_err(|_| {
+            Problem::busy(
+                "this node reads whole tables for another call; it does so for one at a time",
+            )
+        })
     }
 
     /// The id of the batch of that id or slug.

@@ -8,8 +8,8 @@ use utoipa::openapi::security::{
 };
 use utoipa::openapi::tag::TagBuilder;
 use utoipa::openapi::{
-    Components, ContentBuilder, InfoBuilder, LicenseBuilder, OpenApi, OpenApiBuilder, Ref, RefOr,
-    ResponseBuilder, ServerBuilder,
+    Components, ContentBuilder, HeaderBuilder, InfoBuilder, LicenseBuilder, OpenApi,
+    OpenApiBuilder, Ref, RefOr, ResponseBuilder, ServerBuilder,
 };
 use utoipa::{PartialSchema, ToSchema};
 
@@ -112,12 +112,14 @@ pub fn say_usual(operation: &mut Operation) {
 fn problem(operation: &mut Operation, status: &str, what: &str) {
     let content = ContentBuilder::new().schema(Some(Ref::from_schema_name("Problem"))).build();
     operation.responses.responses.entry(status.to_owned()).or_insert_with(|| {
-        RefOr::T(
-            ResponseBuilder::new()
-                .description(what)
-                .content("application/problem+json", content)
-                .build(),
-        )
+        let mut answer =
+            ResponseBuilder::new().description(what).content("application/problem+json", content);
+        if matches!(status, "429" | "503") {
+            let wait =
+                HeaderBuilder::new().schema(Some(u64::schema())).description(Some("seconds"));
+            answer = answer.header("Retry-After", wait.build());
+        }
+        RefOr::T(answer.build())
     });
 }
 

@@ -154,11 +154,14 @@ pub fn text<'a>(
 
 /// A day of a query that the database knows.
 pub fn day(name: &str, asked: Option<Date>) -> Result<Option<Date>, Problem> {
-    match asked {
-        Some(day) if day.year() < 1 => {
-            Err(Problem::malformed(format!("{name} is {day}, expected a day such as 2026-10-31")))
-        }
-        other => Ok(other),
+    asked.map(|day| known(name, day)).transpose().map_err(Problem::malformed)
+}
+
+/// A day that the database knows; otherwise what is wrong with it.
+pub fn known(name: &str, day: Date) -> Result<Date, String> {
+    match day.year() {
+        1.. => Ok(day),
+        _ => Err(format!("{name} is {day}, expected a day such as 2026-10-31")),
     }
 }
 

@@ -3,6 +3,7 @@
 
 mod app;
 mod document;
+mod examples;
 mod extract;
 mod guard;
 mod page;
@@ -34,6 +35,6 @@ pub async fn serve(
     stop: CancellationToken,
 ) -> std::io::Result<()> {
     let app = app::App::new(engine, settings);
-    let closing = app.closing.clone();
-    server::serve(listener, routes::router(app), stop, closing).await
+    let (closing, patience) = (app.closing.clone(), app.settings.patience);
+    server::serve(listener, routes::router(app), patience, stop, closing).await
 }

@@ -99,6 +99,13 @@ impl Problem {
         Problem { retry_after: Some(wait), ..problem }
     }
 
+    /// What this node does for so many at a time only is being done for others.
+    pub fn busy(detail: impl Into<String>) -> Problem {
+        let wait = Duration::from_secs(5);
+        let detail = format!("{}; try again in {} s", detail.into(), wait.as_secs());
+        Problem { detail, ..Problem::too_many(wait) }
+    }
+
     /// Something this node needs is not there now.
     pub fn unavailable(detail: impl Into<String>) -> Problem {
         let problem = Problem::new(

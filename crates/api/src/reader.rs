@@ -27,7 +27,7 @@ pub fn page(document: &Value) -> String {
                         section {
                             h2 id=(text(&tag["name"])) { (text(&tag["name"])) }
                             p { (text(&tag["description"])) }
-                            @for one in operations(document, text(&tag["name"])) { (operation(document, &one)) }
+                            @for one in operations(document, text(&tag["name"])) { (operation(&one)) }
                         }
                     }
                     section { h2 id="schemas" { "schemas" } (schemas(document)) }
@@ -74,7 +74,7 @@ fn contents(document: &Value) -> Markup {
     }
 }
 
-fn operation(document: &Value, one: &Operation<'_>) -> Markup {
+fn operation(one: &Operation<'_>) -> Markup {
     let said = one.said;
     html! {
         article id=(one.anchor()) {
@@ -102,7 +102,7 @@ fn operation(document: &Value, one: &Operation<'_>) -> Markup {
             }
             @if let Some(body) = said["requestBody"]["content"]["application/json"].as_object() {
                 p { "Body: " (named(&body["schema"])) }
-                @if let Some(example) = example(document, &body["schema"]) { pre { (example) } }
+                @if let Some(example) = example(body.get("example")) { pre { (example) } }
             }
             table {
                 tr { th { "answer" } th { "what" } }
@@ -113,6 +113,9 @@ fn operation(document: &Value, one: &Operation<'_>) -> Markup {
                             (prose(&answer["description"]))
                             @for (media, content) in answer["content"].as_object().into_iter().flatten() {
                                 " " span class="type" { (media) } " " (named(&content["schema"]))
+                                @if let Some(example) = example(content.get("example")).filter(|_| status.starts_with('2')) {
+                                    details { summary { "example" } pre { (example) } }
+                                }
                             }
                         }
                     }
@@ -144,11 +147,12 @@ fn named(schema: &Value) -> Markup {
     }
 }
 
-/// The example of a schema that is named, as one would type it.
-fn example(document: &Value, schema: &Value) -> Option<String> {
-    let name = schema["$ref"].as_str()?.rsplit('/').next()?;
-    let example = &document["components"]["schemas"][name]["example"];
-    example.is_object().then(|| example.to_string())
+/// An example as one would type it.
+fn example(given: Option<&Value>) -> Option<String> {
+    match given? {
+        Value::String(text) => Some(text.clone()),
+        other => serde_json::to_string_pretty(other).ok(),
+    }
 }
 
 /// A text in which `words` between backquotes are code.

@@ -25,15 +25,15 @@ const HEADER_TIME: Duration = Duration::from_secs(15);
 /// A request's line and headers, in bytes and in number.
 const HEADER_BYTES: usize = 16 * 1024;
 const HEADERS: usize = 64;
-/// A client that takes nothing of its answer for so long is cut off.
-const WRITE_TIME: Duration = Duration::from_secs(30);
 /// Open requests may take so long to end when the node stops.
 const LEAVE_TIME: Duration = Duration::from_secs(30);
 
-/// Answers on `listener` until `stop`; then streams end (`closing`), and other open requests come to theirs.
+/// Answers on `listener` until `stop`; then streams end (`closing`), and other open requests come to theirs. A client
+/// that takes nothing of its answer for as long as `patience` is cut off.
 pub async fn serve(
     listener: TcpListener,
     router: Router,
+    patience: Duration,
     stop: CancellationToken,
     closing: CancellationToken,
 ) -> std::io::Result<()> {
@@ -63,7 +63,7 @@ pub async fn serve(
             .header_read_timeout(HEADER_TIME)
             .max_buf_size(HEADER_BYTES)
             .max_headers(HEADERS)
-            .serve_connection(patient(stream), TowerToHyperService::new(service));
+            .serve_connection(patient(stream, patience), TowerToHyperService::new(service));
         let connection = graceful.watch(connection);
         tokio::spawn(async move {
             if let Err(error) = connection.await {
@@ -80,8 +80,11 @@ pub async fn serve(
     Ok(())
 }
 
-fn patient(stream: TcpStream) -> TokioIo<std::pin::Pin<Box<TimeoutStream<TcpStream>>>> {
+fn patient(
+    stream: TcpStream,
+    patience: Duration,
+) -> TokioIo<std::pin::Pin<Box<TimeoutStream<TcpStream>>>> {
     let mut stream = TimeoutStream::new(stream);
-    stream.set_write_timeout(Some(WRITE_TIME));
+    stream.set_write_timeout(Some(patience));
     TokioIo::new(Box::pin(stream))
 }

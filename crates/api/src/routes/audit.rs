@@ -26,7 +26,10 @@ pub async fn list(
 ///
 /// `faults` names what was changed, added or removed; it is empty when nothing was. One call at a time.
 #[utoipa::path(get, path = "/admin/batch/audit/verify", tag = "evidence",
-    responses((status = 200, description = "where the chain stands", body = Chain)))]
+    responses((status = 200, description = "where the chain stands", body = Chain),
+              (status = 429, description = "too many calls, or another one reckons; `Retry-After` says how long to wait",
+               body = Problem, content_type = "application/problem+json",
+               headers(("Retry-After" = u64, description = "seconds")))))]
 pub async fn verify(State(app): State<App>) -> Result<Json<Chain>, Problem> {
     let _place = app.whole()?;
     Ok(Json(audit::verify(&app.engine.pool).await?))

@@ -22,18 +22,21 @@ pub const AT_A_TIME: usize = 2;
 ///
 /// A tar of CSV tables and `MANIFEST.csv`: the digest of each, and the head of the audit's chain, which `yakin audit
 /// verify --head` compares with what stands. `yakin evidence` writes the same into a folder, also for
-/// a month that takes longer than an answer may.
+/// a month that takes longer than an answer may. A node makes two packages at a time.
 #[utoipa::path(get, path = "/admin/batch/evidence/{month}", tag = "evidence",
     params(("month" = String, Path, description = "a Tokyo month", example = "2026-10")),
     responses((status = 200, description = "the package", body = String, content_type = "application/x-tar",
-               headers(("Content-Disposition" = String, description = "attachment, with its name")))))]
+               headers(("Content-Disposition" = String, description = "attachment, with its name"))),
+              (status = 429, description = "too many calls, or two packages are under way; `Retry-After` says how long to wait",
+               body = Problem, content_type = "application/problem+json",
+               headers(("Retry-After" = u64, description = "seconds")))))]
 pub async fn month(
     State(app): State<App>,
     Named(month): Named<String>,
 ) -> Result<Response, Problem> {
     let month = month.parse::<Month>().map_err(Problem::not_found)?;
     let room = app.packages.clone().try_acquire_owned().map_err(|_| {
-        Problem::unavailable("two packages are being made by this node; try again when one is done")
+        Problem::busy("two packages are under way on this node, which makes no third")
     })?;
     let folder = Folder::new().map_err(|error| {
         tracing::error!(%error, "no folder for a package of evidence");

@@ -13,7 +13,7 @@ use yakin_engine::record::audit::Act;
 
 use super::Said;
 use crate::app::{App, act};
-use crate::extract::{Asked, Body, Named, Why, reason};
+use crate::extract::{Asked, Body, Named, Why, day, known, reason};
 use crate::guard::By;
 use crate::page::{self, Page};
 use crate::problem::Problem;
@@ -41,11 +41,11 @@ pub async fn list(
     State(app): State<App>,
     Asked(query): Asked<DayQuery>,
 ) -> Result<Json<Page<FiringRow>>, Problem> {
-    let date = query.date.unwrap_or_else(|| day_of(app.engine.clock.now()));
+    let date = day("date", query.date)?.unwrap_or_else(|| day_of(app.engine.clock.now()));
     let limit = page::limit(query.limit, 200)?;
     let after: Option<Key> = page::key(query.cursor.as_deref())?;
-    let day = look::timetable_of(&app.engine.pool, date).await?;
-    let rest = day.into_iter().filter(|f| after.as_ref().is_none_or(|after| key(f) > *after));
+    let firings = look::timetable_of(&app.engine.pool, date).await?;
+    let rest = firings.into_iter().filter(|f| after.as_ref().is_none_or(|after| key(f) > *after));
     let taken = usize::try_from(limit).unwrap_or(0) + 1;
     Ok(Json(Page::of(rest.take(taken).collect(), limit, key)))
 }
@@ -149,7 +149,8 @@ async fn changed(
     said: &str,
 ) -> Result<Json<Said>, Problem> {
     let id = app.batch(batch)?;
-    let due: Timestamp = due.parse().map_err(|_| {
+    let known = |at: &Timestamp| known("due", day_of(*at)).is_ok();
+    let due: Timestamp = due.parse().ok().filter(known).ok_or_else(|| {
         Problem::not_found(format!("'{due}' is no instant, such as 2026-11-30T17:00:00Z"))
     })?;
     change(&app.engine.pool, id, due, wanted, act, app.engine.clock.now()).await?;

@@ -20,7 +20,7 @@ use yakin_engine::spec::Scope;
 use yakin_engine::tenant;
 
 use crate::app::{App, act};
-use crate::extract::{Asked, Body, Named, reason};
+use crate::extract::{Asked, Body, Named, known, reason};
 use crate::guard::By;
 use crate::page::{self, Page};
 use crate::problem::Problem;
@@ -159,8 +159,9 @@ pub async fn begin(
     let tenants = wanted_tenants(app, scope, &parameters.tenants).await?;
     let params =
         parameters.others.iter().map(|(name, value)| Ok((name.clone(), text(name, value)?)));
+    let day = |day| known("parameters.targetDate", day).map_err(Problem::refused);
     let wanted = Wanted {
-        date: parameters.target_date,
+        date: parameters.target_date.map(day).transpose()?,
         tenants,
         params: params.collect::<Result<_, Problem>>()?,
         dry_run: parameters.dry_run,

@@ -25,7 +25,8 @@ pub struct Text {
 impl Text {
     pub fn of(document: &OpenApi) -> Text {
         // the document is made of texts: it always can be written
-        let value = serde_json::to_value(document).unwrap_or_default();
+        let mut value = serde_json::to_value(document).unwrap_or_default();
+        crate::examples::give(&mut value);
         Text { json: value.to_string().into(), page: crate::reader::page(&value).into() }
     }
 }

@@ -47,6 +47,43 @@ async fn each_operation_says_what_it_is_takes_and_answers() {
     }
 }
 
+#[tokio::test(flavor = "multi_thread")]
+async fn each_body_and_each_answer_has_an_example_that_fits_its_schema() {
+    let site = Site::new().await;
+    let document = site.get("/openapi.json", "").await.good();
+    let (mut examples, mut wrong) = (0, Vec::new());
+    for (path, item) in document["paths"].as_object().unwrap() {
+        for (method, said) in item.as_object().unwrap() {
+            let body = said.get("requestBody").map(|body| ("body", body));
+            let answers = said["responses"].as_object().unwrap();
+            let answers = answers.iter().map(|(status, answer)| (status.as_str(), answer));
+            for (part, holder) in body.into_iter().chain(answers) {
+                for (kind, content) in holder["content"].as_object().into_iter().flatten() {
+                    let what = format!("{method} {path} {part} {kind}");
+                    let Some(example) = content.get("example") else {
+                        wrong.push(format!("{what}: no example"));
+                        continue;
+                    };
+                    examples += 1;
+                    // a schema's references are the document's
+                    let mut schema = content["schema"].clone();
+                    schema["components"] = document["components"].clone();
+                    schema["$schema"] = "https://json-schema.org/draft/2020-12/schema".into();
+                    let options = jsonschema::options().should_validate_formats(true);
+                    let schema = options.build(&schema).unwrap();
+                    wrong.extend(schema.iter_errors(example).map(|e| format!("{what}: {e}")));
+                    let status = &example["status"];
+                    if kind.contains("problem") && status.to_string() != part {
+                        wrong.push(format!("{what}: a problem of status {status}"));
+                    }
+                }
+            }
+        }
+    }
+    assert!(wrong.is_empty(), "{}", wrong.join("\n"));
+    assert!(examples > 300, "{examples}");
+}
+
 fn collect(value: &Value, found: &mut Vec<String>) {
     match value {
         Value::Object(map) => {

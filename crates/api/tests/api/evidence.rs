@@ -5,6 +5,7 @@ use std::io::Read;
 
 use serde_json::json;
 use sha2::{Digest, Sha256};
+use yakin_domain::evidence::COLUMNS;
 use yakin_engine::access::Role;
 use yakin_engine::record::audit::digest_at;
 
@@ -24,21 +25,45 @@ async fn package(site: &Site, month: &str, token: &str) -> BTreeMap<String, Stri
         let name = path.strip_prefix(&format!("yakin-evidence-{month}/")).unwrap().to_owned();
         let mut text = String::new();
         entry.read_to_string(&mut text).unwrap();
-        assert!(text.starts_with('\u{feff}') && text.ends_with("\r\n"), "{name}: {text}");
+        let table = text.starts_with('\u{feff}') && text.ends_with("\r\n");
+        assert_eq!(table, name.ends_with(".csv"), "{name}: {text}");
         assert!(files.insert(name, text).is_none());
     }
     let names: Vec<&str> = files.keys().map(String::as_str).collect();
-    assert_eq!(names, ["MANIFEST.csv", "audit.csv", "backups.csv", "invoices.csv", "ledger.csv"]);
+    assert_eq!(
+        names,
+        [COLUMNS, "MANIFEST.csv", "audit.csv", "backups.csv", "invoices.csv", "ledger.csv"]
+    );
     let manifest = rows(&files["MANIFEST.csv"]);
-    assert_eq!(manifest.len(), 5);
-    for listed in &manifest[..4] {
+    assert_eq!(manifest.len(), 6);
+    for listed in &manifest[..5] {
         let text = &files[&listed["file"]];
-        let digest: String =
-            Sha256::digest(text.as_bytes()).iter().map(|b| format!("{b:02x}")).collect();
-        assert_eq!(listed["sha256"], digest, "{}", listed["file"]);
-        assert_eq!(listed["rows"], rows(text).len().to_string(), "{}", listed["file"]);
+        assert_eq!(listed["sha256"], hex::encode(Sha256::digest(text)), "{}", listed["file"]);
+        if listed["file"] != COLUMNS {
+            assert_eq!(listed["rows"], rows(text).len().to_string(), "{}", listed["file"]);
+        }
     }
+    explained(&files);
     files
+}
+
+/// Each column of each table stands in the explanation, in its order, with words of Japanese.
+fn explained(files: &BTreeMap<String, String>) {
+    let parts: BTreeMap<&str, &str> =
+        files[COLUMNS].split("\n## ").skip(1).map(|part| part.split_once(" — ").unwrap()).collect();
+    let tables: Vec<&str> =
+        files.keys().map(String::as_str).filter(|name| *name != COLUMNS).collect();
+    assert_eq!(parts.keys().copied().collect::<Vec<_>>(), tables);
+    for name in tables {
+        let head = files[name].trim_start_matches('\u{feff}').lines().next().unwrap();
+        let lines = parts[name].lines().filter_map(|line| line.strip_prefix("| `"));
+        let told: Vec<_> = lines.map(|line| line.split_once("` | ").unwrap()).collect();
+        let columns: Vec<&str> = told.iter().map(|(column, _)| *column).collect();
+        assert_eq!(columns, head.split(',').collect::<Vec<_>>(), "{name}");
+        for (column, what) in told {
+            assert!(!what.trim_end_matches(" |").is_ascii(), "{name} {column}: {what}");
+        }
+    }
 }
 
 /// A table's rows by the names of its columns.
@@ -67,7 +92,11 @@ async fn a_months_package_holds_what_happened_with_digests_that_add_up() {
                     recipients, manifest_sha256, expires_on, verified_at)
              SELECT 'BKP_' || to_char(d, 'YYYYMMDD') || '_001', d, '/b', 'verified', 1, '{{yakin,skills}}', d, true, '{{}}', 'm',
                     '2026-12-31', '2026-10-31T15:00:00Z'
-               FROM unnest(ARRAY['2026-10-31', '2026-11-01']::date[]) d;
+               FROM unnest(ARRAY['2026-10-31', '2026-11-01', '2026-12-01']::date[]) d;
+             INSERT INTO yakin.runs (batch_id, trigger, requested_by, state, run_at, ended_at, outcome)
+             SELECT 'T-WHOLE', 'operator', 'edge ' || n, 'ended', at, at, 'succeeded'
+               FROM unnest(ARRAY['2026-10-31T14:59:59.999999Z', '2026-10-31T15:00:00Z', '2026-11-30T14:59:59.999999Z',
+                                 '2026-11-30T15:00:00Z']::timestamptz[]) WITH ORDINALITY AS e (at, n);
              INSERT INTO yakin.audit (real_time, actor, action, subject, reason) VALUES
                     ('2026-10-31T14:59:59.999999Z', 'before', 'x', 'x', 'x'),
                     ('2026-10-31T15:00:00Z', 'first', 'x', 'x', '@SUM(A1)'),
@@ -90,6 +119,9 @@ async fn a_months_package_holds_what_happened_with_digests_that_add_up() {
             .all(|r| r["tenant_reason"].contains("price list") && r["outcome"] == "failed")
     );
     assert_eq!((of(whole.id).len(), of(whole.id)[0]["tenant"].as_str()), (1, ""));
+    let edges = ledger.iter().map(|r| r["requested_by"].as_str()).filter(|r| r.starts_with("edge"));
+    assert_eq!(edges.collect::<Vec<_>>(), ["edge 2", "edge 3"]);
+    assert!(ledger.is_sorted_by_key(|r| r["run"].parse::<i64>().unwrap()));
     let first = of(done.id)[0];
     assert_eq!(
         (first["run_at"].as_str(), first["period_last"].as_str()),
@@ -142,7 +174,9 @@ async fn a_month_without_anything_is_a_package_and_no_month_is_none() {
     let site = Site::new().await;
     let token = site.token(Role::Viewer, None).await;
     let files = package(&site, "2001-02", &token).await;
-    assert!(files.iter().all(|(name, text)| name == "MANIFEST.csv" || rows(text).is_empty()));
+    assert!(files.iter().all(|(name, text)| {
+        ["MANIFEST.csv", COLUMNS].contains(&name.as_str()) || rows(text).is_empty()
+    }));
     for wrong in ["2026-13", "2026", "2026-10-01", "2026-1%00", "..%2f..", "%EF%BC%92026-10"] {
         site.get(&format!("/admin/batch/evidence/{wrong}"), &token).await.problem(404);
     }
@@ -164,7 +198,9 @@ async fn a_large_month_is_sent_whole_and_one_node_makes_two_at_a_time() {
     let call = || crate::common::call("GET", "/admin/batch/evidence/2026-09", &token, None);
     let (one, two) = (site.open(call()).await, site.open(call()).await);
     assert_eq!((one.status(), two.status()), (200.try_into().unwrap(), 200.try_into().unwrap()));
-    assert!(site.send(call()).await.problem(503).contains("two packages"));
+    let third = site.send(call()).await;
+    assert!(third.problem(429).contains("two packages"), "{third:?}");
+    assert_eq!(third.header("retry-after"), "5");
     drop(one);
     package(&site, "2026-09", &token).await;
     drop(two);

@@ -29,6 +29,14 @@ async fn a_day_shows_its_firings_by_pages() {
     let empty = site.get("/admin/batch/firings?date=2020-01-01", &token).await.good();
     assert_eq!(empty["items"], json!([]));
     site.get("/admin/batch/firings?date=yesterday", &token).await.problem(400);
+    for wrong in ["-009999-01-01", "-004713-12-31", "0000-12-31"] {
+        let told =
+            site.get(&format!("/admin/batch/firings?date={wrong}"), &token).await.problem(400);
+        assert_eq!(told, format!("date is {wrong}, expected a day such as 2026-10-31"));
+    }
+    for edge in ["0001-01-01", "9999-12-31"] {
+        site.get(&format!("/admin/batch/firings?date={edge}"), &token).await.good();
+    }
 }
 
 #[tokio::test(flavor = "multi_thread")]
@@ -85,6 +93,7 @@ async fn what_is_no_firing_is_not_found_and_the_past_is_refused() {
     for path in [
         "/admin/batch/firings/nightly-work/2026-10-31T17:01:00Z/hold",
         "/admin/batch/firings/nightly-work/tonight/hold",
+        "/admin/batch/firings/nightly-work/-009999-06-01T00:00:00Z/hold",
         "/admin/batch/firings/nightly-werk/2026-10-31T17:00:00Z/hold",
     ] {
         site.post(path, &token, because("a test")).await.problem(404);

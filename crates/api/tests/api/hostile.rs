@@ -93,9 +93,9 @@ async fn what_the_database_cannot_hold_is_the_callers_fault() {
     site.get("/admin/batch/firings?date=-009999-01-01", &token).await.problem(400);
     site.get("/admin/batch/runs?batch=a%00b", &token).await.problem(400);
     let hold = "/admin/batch/firings/nightly-work/-005000-01-01T00:00:00Z/hold";
-    site.post(hold, &token, json!({"reason": "a test"})).await.problem(400);
+    site.post(hold, &token, json!({"reason": "a test"})).await.problem(404);
     let early = json!({"parameters": {"targetDate": "-005000-01-01"}});
-    site.post("/admin/batch/jobs/nightly-work/execute", &token, early).await.problem(400);
+    site.post("/admin/batch/jobs/nightly-work/execute", &token, early).await.problem(422);
     for path in ["/admin/batch/dead-letters/%00/requeue", "/admin/batch/queues/a%00/pause"] {
         site.post(path, &token, json!({"reason": "a test"})).await.problem(404);
     }

@@ -111,6 +111,12 @@ async fn what_cannot_be_run_is_told() {
             "parameters.targetDate",
         ),
         (EXECUTE, json!({"parameters": {"targetDate": "2027-01-01"}}), 422, "lies in the future"),
+        (
+            EXECUTE,
+            json!({"parameters": {"targetDate": "0000-12-31"}}),
+            422,
+            "parameters.targetDate is 0000-12-31, expected a day such as 2026-10-31",
+        ),
         (EXECUTE, json!({"parameters": {"batch_size": 0}}), 422, "batch_size"),
         (EXECUTE, json!({"parameters": {"batchsize": 1}}), 422, "batchsize"),
         (EXECUTE, json!({"parameters": {"batch_size": [1]}}), 422, "parameters.batch_size"),

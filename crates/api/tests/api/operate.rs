@@ -197,6 +197,15 @@ async fn the_audit_is_read_by_pages_and_verified() {
     let chain = site.get("/admin/batch/audit/verify", &admin).await.good();
     assert_eq!((&chain["acts"], &chain["faults"]), (&json!(4), &json!([])));
     assert_eq!(chain["head"], items(&first)[0]["digest"]);
+    // one reckons at a time; the others are told to wait, in the words of all who come too often
+    let calls = (0..8).map(|_| site.get("/admin/batch/audit/verify", &admin));
+    let answers = futures::future::join_all(calls).await;
+    let (done, busy): (Vec<_>, Vec<_>) = answers.iter().partition(|a| a.status == 200);
+    assert!(!done.is_empty() && !busy.is_empty());
+    for answer in busy {
+        assert!(answer.problem(429).contains("one at a time; try again in 5 s"));
+        assert_eq!(answer.header("retry-after"), "5");
+    }
     site.world
         .sql("ALTER TABLE yakin.audit DISABLE TRIGGER audit_append_only; UPDATE yakin.audit SET reason = 'another' WHERE id = 3")
         .await;
