@@ -1,6 +1,7 @@
 //! A page of a list over all tenants reads its page: neither the table nor what stands on the pages before it.
 
 use serde_json::Value;
+use sqlx::{AssertSqlSafe, Row};
 use yakin_engine::access::Role;
 
 use crate::common::Site;
@@ -41,10 +42,10 @@ async fn reads(site: &Site, role: &str, sql: &str, arguments: &str, table: &str)
         let mut connection = site.world.database.owner.acquire().await.unwrap();
         let before =
             format!("SET ROLE {role}; SET plan_cache_mode = {mode}; PREPARE asked AS {sql}");
-        sqlx::raw_sql(&before).execute(&mut *connection).await.unwrap();
+        sqlx::raw_sql(AssertSqlSafe(before)).execute(&mut *connection).await.unwrap();
         let explain = format!("EXPLAIN (ANALYZE, FORMAT JSON) EXECUTE asked ({arguments})");
-        let row = sqlx::raw_sql(&explain).fetch_one(&mut *connection).await.unwrap();
-        let plan: Value = sqlx::Row::try_get(&row, 0).unwrap();
+        let row = sqlx::raw_sql(AssertSqlSafe(explain)).fetch_one(&mut *connection).await.unwrap();
+        let plan: Value = row.try_get(0).unwrap();
         sqlx::raw_sql("RESET ROLE; RESET plan_cache_mode; DEALLOCATE asked")
             .execute(&mut *connection)
             .await
