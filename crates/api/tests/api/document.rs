@@ -73,7 +73,7 @@ async fn each_body_and_each_answer_has_an_example_that_fits_its_schema() {
                     let schema = options.build(&schema).unwrap();
                     wrong.extend(schema.iter_errors(example).map(|e| format!("{what}: {e}")));
                     let status = &example["status"];
-                    if kind.contains("problem") && status.to_string() != part {
+                    if kind.contains("problem") && status.as_u64() != part.parse().ok() {
                         wrong.push(format!("{what}: a problem of status {status}"));
                     }
                 }
