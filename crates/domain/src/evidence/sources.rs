@@ -14,6 +14,7 @@ pub struct Source {
     pub tenant: Option<usize>,
 }
 
+/// The tables, in the order of the manifest.
 pub const SOURCES: [Source; 4] = [
     Source {
         file: "ledger.csv",
