@@ -8,7 +8,7 @@ use std::path::PathBuf;
 use clap::{Args, Parser, Subcommand};
 
 pub use access::{Audit, Evidence, Token};
-pub use stores::{Backup, MasterKeys};
+pub use stores::{Backup, MasterKeys, Reports};
 
 /// Yakin (夜勤), the night shift: runs every scheduled batch on time, once, per tenant, and keeps the proof.
 #[derive(Parser, Debug)]
@@ -233,6 +233,11 @@ pub enum Command {
     Backup {
         #[command(subcommand)]
         act: Backup,
+    },
+    /// Reports: which there are, of whom and of what, and where their files lie.
+    Reports {
+        #[command(subcommand)]
+        act: Reports,
     },
     /// Keys: those that tenants' credentials are sealed with, and those of backups. Needs no database.
     Keys {

@@ -16,6 +16,7 @@ mod log_files;
 mod maintenance;
 mod metrics;
 mod owner;
+mod report_list;
 mod start_together;
 mod stores;
 mod two_nodes;

@@ -14,6 +14,7 @@ mod invoices;
 mod jobs;
 mod node;
 mod queue;
+mod reports;
 mod run_acts;
 mod runs;
 mod switches;
@@ -122,6 +123,7 @@ fn tenants_viewers() -> OpenApiRouter<App> {
         .routes(routes!(invoices::show))
         .routes(routes!(invoices::document))
         .routes(routes!(deliveries::list))
+        .routes(routes!(reports::list))
 }
 
 fn operators() -> OpenApiRouter<App> {

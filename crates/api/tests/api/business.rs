@@ -234,3 +234,77 @@ async fn backups_show_their_proofs() {
         site.get(&format!("/admin/batch/backups?cursor={wrong}"), &token).await.problem(400);
     }
 }
+
+/// A report of each tenant's October and September, and the service's own.
+async fn reported(site: &Site) {
+    site.world
+        .sql(
+            "INSERT INTO app.files (tenant_id, key, file_type, size_bytes, sha256, created_at)
+             SELECT tenant_id, 'tenant/' || code || '/reports/' || month || '.' || format, format, 7, 'd', at
+               FROM app.tenants, (VALUES ('2026-09', 'pdf', timestamptz '2026-10-02T07:00:00+09:00'),
+                                         ('2026-10', 'pdf', '2026-11-02T07:00:00+09:00'),
+                                         ('2026-10', 'xlsx', '2026-11-02T07:00:00+09:00')) AS made (month, format, at);
+             INSERT INTO app.reports (tenant_id, report_key, period_start, format, file_id, run_id, created_at)
+             SELECT tenant_id, 'company-monthly', (substr(split_part(key, '/', 4), 1, 7) || '-01')::date, file_type,
+                    file_id, 1, created_at FROM app.files WHERE key LIKE '%/reports/%';
+             INSERT INTO app.platform_reports (report_key, period_start, format, key, size_bytes, sha256, incomplete, run_id, created_at)
+             VALUES ('system-monthly', '2026-10-01', 'pdf', 'platform/reports/s.pdf', 8, 'e', 'two days', 1, '2026-11-02T07:00:00+09:00')",
+        )
+        .await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn reports_come_newest_first_and_the_services_own_to_nobodys_tenant() {
+    let site = Site::new().await;
+    let [aoba, sakura] = town(&site).await;
+    reported(&site).await;
+    let token = site.token(Role::Viewer, None).await;
+    let every = all(&site, "/admin/batch/reports", &token, 2).await;
+    assert_eq!(
+        texts(&every, "key"),
+        [
+            "tenant/sakura/reports/2026-10.xlsx",
+            "tenant/sakura/reports/2026-10.pdf",
+            "tenant/aoba/reports/2026-10.xlsx",
+            "tenant/aoba/reports/2026-10.pdf",
+            "platform/reports/s.pdf",
+            "tenant/sakura/reports/2026-09.pdf",
+            "tenant/aoba/reports/2026-09.pdf",
+        ]
+    );
+    assert_eq!(
+        every[4],
+        json!({"tenant": null, "report_key": "system-monthly", "period_start": "2026-10-01", "format": "pdf",
+               "key": "platform/reports/s.pdf", "size_bytes": 8, "sha256": "e", "incomplete": "two days",
+               "created_at": "2026-11-01T22:00:00Z", "run_id": 1})
+    );
+    for (query, wanted) in [
+        ("month=2026-10", 5),
+        ("month=2026-08", 0),
+        ("tenant=aoba", 3),
+        ("tenant=aoba&month=2026-09", 1),
+        ("tenant=nobody", 0),
+    ] {
+        let found = all(&site, &format!("/admin/batch/reports?{query}"), &token, 2).await;
+        assert_eq!(found.len(), wanted, "{query}");
+    }
+    for wrong in [
+        "month=2026-13",
+        "month=October",
+        "tenant=%00",
+        "limit=501",
+        "key=x",
+        // [1], ["-009999-01-02T00:00:00Z",1,"x"]
+        "cursor=WzFd",
+        "cursor=WyItMDA5OTk5LTAxLTAyVDAwOjAwOjAwWiIsMSwieCJd",
+    ] {
+        site.get(&format!("/admin/batch/reports?{wrong}"), &token).await.problem(400);
+    }
+    for bound in [vec![aoba], vec![aoba, aoba], vec![aoba, sakura]] {
+        let theirs = if bound.contains(&sakura) { 6 } else { 3 };
+        let token = site.token(Role::Viewer, Some(bound)).await;
+        let seen = all(&site, "/admin/batch/reports", &token, 2).await;
+        assert_eq!(seen.len(), theirs);
+        assert!(seen.iter().all(|r| r["tenant"].is_string()), "{seen:?}");
+    }
+}

@@ -72,7 +72,9 @@ impl Batch for DataAggregation {
         let staged = staging::of_tenant(run).await?;
         run.write(async |tx| {
             let stored = company::store(tx, run, &staged, p.recompute).await?;
-            let done = Done::rows(stored.rows).count("reused", stored.taken_over);
+            let done = Done::rows(stored.rows)
+                .count("reused", stored.taken_over)
+                .count("letters_unknown", stored.strange);
             Ok(if stored.rows == 0 { done.reused() } else { done })
         })
         .await

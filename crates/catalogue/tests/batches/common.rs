@@ -4,6 +4,7 @@ use std::path::PathBuf;
 use std::sync::Arc;
 
 use serde_json::{Value, json};
+use sqlx::PgPool;
 use yakin_adapters::Keys;
 use yakin_adapters::mail::{Mailer, Relay};
 use yakin_adapters::outgoing::{Outgoing, OutgoingSettings};
@@ -209,4 +210,13 @@ pub fn text(raw: &[u8]) -> String {
 /// Credentials of Slack's stand-in.
 pub fn slack(base_url: &str, token: &str) -> Value {
     json!({"token": token, "base_url": base_url})
+}
+
+/// What a tenant reads, or why it may not.
+pub async fn as_tenant(pool: &PgPool, tenant: i64, sql: &str) -> Result<i64, String> {
+    let mut tx = pool.begin().await.unwrap();
+    let wear = format!("SET LOCAL ROLE yakin_tenant; SET LOCAL yakin.tenant = '{tenant}'");
+    sqlx::raw_sql(sqlx::AssertSqlSafe(wear)).execute(&mut *tx).await.unwrap();
+    let asked = sqlx::query_scalar(sqlx::AssertSqlSafe(sql.to_owned())).fetch_one(&mut *tx).await;
+    asked.map_err(|e| e.to_string())
 }

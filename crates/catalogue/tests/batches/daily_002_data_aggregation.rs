@@ -114,7 +114,7 @@ fn expected_company() -> Value {
     json!({
         "total_users": 2, "active_users": 2, "total_engineers": 5, "active_engineers": 3, "logins": 2, "mails_sent": 1,
         "api_calls": 3, "feature_uses": {"search": 2, "export": 1}, "storage_bytes": 1000,
-        "measured_at": "2026-10-16T18:00:00+00:00", "gauges_late": false,
+        "measured_at": "2026-10-16T18:00:00+00:00", "gauges_late": false, "approaches": 0,
     })
 }
 
@@ -134,7 +134,7 @@ async fn every_figure_finds_its_column() {
     let zeros = json!({
         "total_users": 0, "active_users": 0, "total_engineers": 0, "active_engineers": 0, "logins": 0, "mails_sent": 0,
         "api_calls": 0, "feature_uses": {}, "storage_bytes": 0, "measured_at": "2026-10-16T18:00:00+00:00",
-        "gauges_late": false,
+        "gauges_late": false, "approaches": 0,
     });
     assert_eq!(row(&w, "company_usage_daily", b).await, zeros);
     assert_eq!(
@@ -215,7 +215,7 @@ async fn a_second_run_changes_nothing_and_a_dry_run_writes_nothing() {
     assert!(plan.contains("company_usage_daily") && plan.contains("system_stats_daily"), "{plan}");
     assert_eq!(w.one::<i64>("SELECT count(*) FROM staging.usage_figures").await, 0);
 
-    assert_eq!(aggregate(&w).await.rows_written, 5);
+    assert_eq!(aggregate(&w).await.rows_written, 7);
     let before = everything(&w).await;
     // more of everything: counters stay unless asked for, gauges stay in any case
     calls(&w, a, 4, NOON).await;

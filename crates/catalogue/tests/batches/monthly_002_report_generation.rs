@@ -1,6 +1,7 @@
 //! MONTHLY_002: each company's month and the service's own, made once, mailed once; what is missing is named, never
 //! guessed; nobody reads of another.
 
+use crate::common::as_tenant;
 use crate::report_world::*;
 
 const PEOPLE: &str = "利用者とエンジニア";
@@ -162,22 +163,14 @@ async fn a_second_run_makes_no_file_and_no_mail_and_a_companys_report_tells_noth
         ("SELECT count(*) FROM app.platform_reports", "permission denied"),
         ("SELECT count(*) FROM app.platform_report_mails", "permission denied"),
     ] {
-        let error = as_tenant(&post, acme, sql).await.unwrap_err();
+        let error = as_tenant(&post.pool, acme, sql).await.unwrap_err();
         assert!(error.contains(expected), "{error}");
     }
-    assert_eq!(as_tenant(&post, acme, "SELECT count(*) FROM app.reports").await, Ok(2));
+    assert_eq!(as_tenant(&post.pool, acme, "SELECT count(*) FROM app.reports").await, Ok(2));
     assert_eq!(
-        as_tenant(&post, globex, "SELECT count(*) FROM app.company_usage_monthly").await,
+        as_tenant(&post.pool, globex, "SELECT count(*) FROM app.company_usage_monthly").await,
         Ok(1)
     );
-}
-
-async fn as_tenant(post: &crate::common::Post, tenant: i64, sql: &str) -> Result<i64, String> {
-    let mut tx = post.pool.begin().await.unwrap();
-    let wear = format!("SET LOCAL ROLE yakin_tenant; SET LOCAL yakin.tenant = '{tenant}'");
-    sqlx::raw_sql(sqlx::AssertSqlSafe(wear)).execute(&mut *tx).await.unwrap();
-    let asked = sqlx::query_scalar(sqlx::AssertSqlSafe(sql.to_owned())).fetch_one(&mut *tx).await;
-    asked.map_err(|e| e.to_string())
 }
 
 #[tokio::test(flavor = "multi_thread")]

@@ -326,7 +326,13 @@ async fn old_rows(house: &House) -> [i64; 2] {
             ))
             .await;
     }
-    house.sql("ANALYZE app.api_call_logs").await;
+    house
+        .sql(
+            "INSERT INTO app.availability_probes (probed_at, target, good)
+             VALUES ('2025-09-27 03:00+09', 'app', true), ('2025-09-27 04:00+09', 'app', true);
+             ANALYZE app.api_call_logs",
+        )
+        .await;
     both
 }
 
@@ -334,6 +340,7 @@ const CALLS: &str = "SELECT string_agg(format('%s: %s', month, n), ', ' ORDER BY
     SELECT to_char(created_at AT TIME ZONE 'Asia/Tokyo', 'YYYY-MM') AS month, count(*) AS n
       FROM app.api_call_logs GROUP BY 1) AS m";
 const REST: &str = "SELECT (SELECT count(*) FROM app.session_stat_hourly) || ' '
+    || (SELECT count(*) FROM app.availability_probes) || ' '
     || (SELECT string_agg(token_hash, ' ' ORDER BY token_hash, tenant_id) FROM app.tokens)";
 
 #[tokio::test(flavor = "multi_thread")]
@@ -342,7 +349,7 @@ async fn rows_past_their_keep_go_in_chunks_and_none_within_it() {
     old_rows(&house).await;
     let planned = house.dry_run("WEEKLY_001", Some("2026-11-01"), &[("steps", "database")]).await;
     let plan = planned.plan.unwrap().to_string();
-    assert!(plan.contains("\"rows_past_keep\":5102"), "{plan}");
+    assert!(plan.contains("\"rows_past_keep\":5103"), "{plan}");
     assert_eq!(house.one::<String>(CALLS).await, "2025-07: 100, 2025-09: 5020, 2025-10: 140");
     assert_eq!(house.one::<i64>("SELECT count(*) FROM app.maintenance_results").await, 0);
 
@@ -351,10 +358,10 @@ async fn rows_past_their_keep_go_in_chunks_and_none_within_it() {
     assert_eq!(house.one::<String>(CALLS).await, "2025-09: 20, 2025-10: 140");
     let gone = "SELECT to_regclass('app.api_call_logs_202507') IS NULL";
     assert!(house.one::<bool>(gone).await, "a whole month goes at once");
-    assert_eq!(house.one::<String>(REST).await, "4 h2 h2 h3 h3");
-    // 5,000 calls, an hour and two sessions of each tenant
-    assert_eq!((seen.count("rows_removed"), seen.count("sessions_removed")), (5002, 4));
-    assert_eq!((seen.rows_written, seen.count("months_dropped")), (5006, 8));
+    assert_eq!(house.one::<String>(REST).await, "4 1 h2 h2 h3 h3");
+    // 5,000 calls, an hour and two sessions of each tenant, and a probe
+    assert_eq!((seen.count("rows_removed"), seen.count("sessions_removed")), (5003, 4));
+    assert_eq!((seen.rows_written, seen.count("months_dropped")), (5007, 8));
     let chunks: i64 = house
         .one("SELECT count(*) FROM pg_stat_user_tables WHERE relname = 'api_call_logs_202509' AND last_analyze IS NOT NULL")
         .await;
@@ -403,7 +410,7 @@ async fn without_the_nights_backup_no_row_goes() {
     assert_eq!(seen.outcome(), "partial");
     assert!(seen.reason.unwrap().contains("no backup of the last 26 hours is proven"));
     assert_eq!(house.one::<String>(CALLS).await, "2025-07: 100, 2025-09: 5020, 2025-10: 140");
-    assert_eq!(house.one::<String>(REST).await, "6 h1 h1 h2 h2 h3 h3 h4 h4");
+    assert_eq!(house.one::<String>(REST).await, "6 2 h1 h1 h2 h2 h3 h3 h4 h4");
 }
 
 /// Another batch of the same lock, which removes by the same rules.
@@ -475,7 +482,7 @@ async fn two_who_maintain_go_one_after_the_other_and_remove_once() {
         ("succeeded", "succeeded"),
         "{first:?} {second:?}"
     );
-    assert_eq!((first.count("rows_removed"), second.count("rows_removed")), (5002, 0));
+    assert_eq!((first.count("rows_removed"), second.count("rows_removed")), (5003, 0));
     assert_eq!(house.one::<String>(CALLS).await, "2025-09: 20, 2025-10: 140");
     let serial: bool = house
         .one(&format!(

@@ -1,4 +1,4 @@
-//! `yakin backup …` and `yakin keys …`.
+//! `yakin backup …`, `yakin reports …` and `yakin keys …`.
 
 use std::path::PathBuf;
 
@@ -42,6 +42,25 @@ pub enum Backup {
     },
     /// Brings a set back from the second place into the folder, with the sets that it refers to.
     Fetch { set: String },
+}
+
+#[derive(Subcommand, Debug, Clone)]
+pub enum Reports {
+    /// Lists reports, newest first: tenant or the service, period, file, size, digest, when and by which run.
+    #[command(
+        after_help = "Examples:\n  yakin reports list --month 2026-10\n  yakin reports list --tenant aoba-joho --json"
+    )]
+    List {
+        /// Whose period begins in this Tokyo month, such as 2026-10.
+        #[arg(long)]
+        month: Option<String>,
+        /// Of this tenant only, by code.
+        #[arg(long)]
+        tenant: Option<String>,
+        /// How many, 1 to 1000.
+        #[arg(long, default_value_t = 50, value_parser = clap::value_parser!(i64).range(1..=1000))]
+        limit: i64,
+    },
 }
 
 #[derive(Subcommand, Debug, Clone)]

@@ -20,6 +20,7 @@ mod keys;
 mod night;
 mod night_report;
 mod psql;
+mod reports;
 mod run;
 mod runs;
 mod sample;
@@ -67,6 +68,7 @@ pub async fn dispatch(arguments: Arguments) -> anyhow::Result<End> {
         Command::Morning => watch::morning(&place).await,
         Command::Audit { limit, act } => access::audit(&place, limit, act).await,
         Command::Evidence(wanted) => evidence::evidence(&place, &wanted).await,
+        Command::Reports { act } => reports::reports(&place, &act).await,
         Command::Token { act } => access::token(&place, act).await,
         Command::Nodes => watch::nodes(&place).await,
         other => act::act(&place, other).await,

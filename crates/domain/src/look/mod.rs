@@ -5,6 +5,7 @@ mod backups;
 mod deliveries;
 mod document;
 mod invoices;
+mod reports;
 mod tenants;
 
 use sqlx::postgres::PgPool;
@@ -14,6 +15,7 @@ pub use backups::*;
 pub use deliveries::*;
 pub use document::*;
 pub use invoices::*;
+pub use reports::*;
 pub use tenants::*;
 
 /// The tenants that a caller is bound to; `None` = all.

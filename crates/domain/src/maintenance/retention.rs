@@ -20,12 +20,19 @@ const CHUNK: i64 = 1_000;
 /// The most rows a plan counts of a class.
 const COUNTED: i64 = 100_000;
 
-/// Tables whose rows each tenant has by an index, with the column of their age.
-const ROWS: [(&str, &str); 3] = [
-    ("session_stat_hourly", "hour"),
-    ("token_counts_hourly", "hour"),
-    ("token_revocations", "removed_at"),
+/// Tables with the column of their age, and whose rows an index finds: each tenant's, or the service's own.
+const ROWS: [(&str, &str, Whose); 4] = [
+    ("session_stat_hourly", "hour", Whose::Tenants),
+    ("token_counts_hourly", "hour", Whose::Tenants),
+    ("token_revocations", "removed_at", Whose::Tenants),
+    ("availability_probes", "probed_at", Whose::Service),
 ];
+
+#[derive(Clone, Copy, PartialEq, Eq)]
+enum Whose {
+    Tenants,
+    Service,
+}
 
 /// How long a class of data is kept.
 #[derive(Clone, Debug, sqlx::FromRow)]
@@ -61,9 +68,10 @@ pub async fn remove(run: &PlatformRun, tally: &mut Tally) -> Result<Removed, Sto
             removed.push((log, remove_log(run, log, before, tally).await?));
         }
     }
-    for (table, column) in ROWS {
+    for (table, column, whose) in ROWS {
         if let Some(before) = past(table) {
-            removed.push((table, remove_rows(run, table, column, before, tally).await?));
+            let rows = remove_rows(run, (table, column), whose, before, tally).await?;
+            removed.push((table, rows));
         }
     }
     if let Some(before) = past("quiet_runs") {
@@ -211,19 +219,25 @@ async fn remove_of_month(
 /// Where a table's rows begin.
 const FIRST: &str = "(0,0)";
 
-/// Tenant by tenant: that is how the indexes find old rows.
+/// Tenant by tenant, where they have the rows: that is how the indexes find old ones.
 async fn remove_rows(
     run: &PlatformRun,
-    table: &str,
-    column: &str,
+    (table, column): (&str, &str),
+    whose: Whose,
     before: Timestamp,
     tally: &mut Tally,
 ) -> Result<i64, Stop> {
-    let named = |sql: &str| sql.replace("{table}", table).replace("{column}", column);
+    let tenant = if whose == Whose::Tenants { "tenant_id" } else { "0::bigint" };
+    let named = |sql: &str| {
+        let sql = sql.replace("{table}", table).replace("{column}", column);
+        sql.replace("{tenant}", tenant)
+    };
     let tenants: Vec<i64> = run
         .read(async |tx| {
-            let all = "SELECT tenant_id FROM app.tenants ORDER BY tenant_id";
-            Ok(sqlx::query_scalar(all).fetch_all(tx).await?)
+            let all = "SELECT tenant_id FROM app.tenants WHERE $1
+                        UNION ALL SELECT 0::bigint WHERE NOT $1 ORDER BY tenant_id";
+            let tenants = sqlx::query_scalar(all).bind(whose == Whose::Tenants);
+            Ok(tenants.fetch_all(tx).await?)
         })
         .await?;
     let (delete, mut removed) = (named(include_str!("remove_rows_chunk.sql")), 0);
@@ -231,7 +245,7 @@ async fn remove_rows(
         if run.dry_run() {
             let sql = named(
                 "SELECT count(*) FROM (SELECT FROM app.{table}
-                  WHERE tenant_id = $1 AND {column} < $2 LIMIT $3) AS old",
+                  WHERE {tenant} = $1 AND {column} < $2 LIMIT $3) AS old",
             );
             let rows: i64 = run
                 .read(async |tx| {

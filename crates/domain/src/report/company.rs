@@ -8,6 +8,7 @@ use yakin_engine::outcome::Stop;
 use yakin_engine::run::{PlatformRun, TenantRun};
 use yakin_engine::tx::Tx;
 
+use super::funnel::{self, Funnel};
 use super::month::{Months, named};
 use super::words::{Say, Words};
 use super::{Cell, Chapter, Compared, Part, Report, Series, Table};
@@ -53,8 +54,6 @@ struct Offers {
     offers: i64,
     engineers: i64,
     without_match: i64,
-    mails: i64,
-    sent: i64,
 }
 
 #[derive(Clone, Debug, sqlx::FromRow)]
@@ -83,6 +82,7 @@ pub struct Loaded {
     pub company: Company,
     months: [Option<Month>; 3],
     offers: [Option<Offers>; 3],
+    funnel: Funnel,
     days: Vec<Day>,
     features: Vec<Feature>,
 }
@@ -193,7 +193,9 @@ pub async fn load(tx: &mut Tx, months: &Months, users: Option<i64>) -> Result<Lo
         .bind(months.before.start.to_sqlx())
         .fetch_all(&mut *tx)
         .await?;
-    Ok(Loaded { company, months: rows, offers: months.pick(&offers, |o| o.first), days, features })
+    let funnel = funnel::load(tx, months).await?;
+    let offers = months.pick(&offers, |o| o.first);
+    Ok(Loaded { company, months: rows, offers, funnel, days, features })
 }
 
 impl Loaded {
@@ -287,18 +289,13 @@ impl Loaded {
     }
 
     fn offers(&self, words: Words) -> Chapter {
-        let share = |o: &Offers| {
-            let all = Decimal::from(o.mails);
-            (o.mails > 0).then(|| Decimal::from(o.sent) * Decimal::ONE_HUNDRED / all)
-        };
         let mut rows = Compared::new(words);
         rows.row(words.say(Say::Offers), self.of_offers(|o| Cell::Count(o.offers)));
         rows.row(words.say(Say::Offered), self.of_offers(|o| Cell::Count(o.engineers)));
         rows.row(words.say(Say::NoMatch), self.of_offers(|o| Cell::Count(o.without_match)));
-        rows.row(words.say(Say::OfferMails), self.of_offers(|o| Cell::Count(o.mails)));
-        rows.row(words.say(Say::OfferSent), self.of_offers(|o| Cell::Count(o.sent)));
-        rows.row(words.say(Say::OfferShare), self.of_offers(|o| Cell::percent(share(o))));
-        Chapter { title: words.say(Say::OffersTitle).to_owned(), parts: vec![rows.table()] }
+        let mut parts = vec![rows.table()];
+        parts.extend(self.funnel.parts(words));
+        Chapter { title: words.say(Say::OffersTitle).to_owned(), parts }
     }
 
     fn storage(&self, words: Words) -> Chapter {

@@ -4,6 +4,7 @@
 pub mod company;
 pub mod contacts;
 pub mod engineers;
+mod funnel;
 pub mod letters;
 pub mod month;
 pub mod paper;
@@ -105,6 +106,16 @@ impl Cell {
         percent.map_or(Cell::Missing, |n| Cell::Percent(rounded(n, 1)))
     }
 
+    /// A share in percent that is not rounded up: three digits behind the point, so that all but good is not all good.
+    pub fn uptime(percent: Option<Decimal>) -> Cell {
+        let cut = |n: Decimal| {
+            let mut n = n.trunc_with_scale(3);
+            n.rescale(3);
+            n
+        };
+        percent.map_or(Cell::Missing, |n| Cell::Percent(cut(n)))
+    }
+
     /// Bytes as megabytes of 1,048,576, the unit of the price list's gigabytes.
     pub fn megabytes(bytes: Option<Decimal>) -> Cell {
         Cell::number(bytes.map(|b| b / Decimal::from(1_048_576)), 1)
@@ -179,6 +190,16 @@ mod tests {
         let yen = |n: i64| Cell::money(Some(n.into()), "JPY");
         assert_eq!(yen(5).minus(&Cell::money(Some(5.into()), "USD")), Cell::Missing);
         assert_eq!(yen(5).minus(&yen(7)), yen(-2));
+    }
+
+    #[test]
+    fn an_uptime_short_of_everything_is_not_rounded_up_to_it() {
+        let uptime = |good: i64, all: i64| {
+            Cell::uptime(Some(Decimal::from(good * 100) / Decimal::from(all)))
+        };
+        assert_eq!(uptime(999_999, 1_000_000), Cell::Percent(Decimal::new(99_999, 3)));
+        assert_eq!(uptime(3, 4), Cell::Percent(Decimal::new(75_000, 3)));
+        assert_eq!(Cell::uptime(None), Cell::Missing);
     }
 
     #[test]

@@ -12,7 +12,7 @@ use super::month::Months;
 use super::words::{Say, Words};
 use super::{Cell, Chapter, Compared, Part, Report, Table};
 
-/// How many companies a cover names.
+/// How many companies, or contracts, a cover names.
 const NAMED: usize = 20;
 
 #[derive(Clone, Debug, sqlx::FromRow)]
@@ -71,6 +71,7 @@ pub struct Loaded {
     contracts: Vec<Contracts>,
     invoices: Vec<Invoice>,
     open: Vec<String>,
+    unknown: Vec<String>,
 }
 
 /// Why there can be no revenue report of the month, if there cannot: contracts, and not one invoice.
@@ -125,6 +126,11 @@ pub async fn load(tx: &mut Tx, months: &Months) -> Result<Loaded, Stop> {
             .fetch_all(&mut *tx)
             .await?,
         open: open(tx, months).await?,
+        unknown: sqlx::query_scalar(include_str!("revenue_unknown.sql"))
+            .bind(start)
+            .bind(end)
+            .fetch_all(&mut *tx)
+            .await?,
     })
 }
 
@@ -135,10 +141,7 @@ impl Loaded {
         months: &Months,
         (words, now): (Words, jiff::Timestamp),
     ) -> (Report, Option<String>) {
-        let first = &self.open[..self.open.len().min(NAMED)];
-        let missing = (!first.is_empty()).then(|| {
-            words.without_invoice(self.open.len(), &first.join(", "), self.open.len() - first.len())
-        });
+        let missing = self.missing(words);
         let held: i64 =
             self.sums.iter().filter(|s| s.first == months.this.start).map(|s| s.held).sum();
         let held = (held > 0).then(|| words.held(held));
@@ -156,7 +159,19 @@ impl Loaded {
             notes: missing.iter().cloned().chain(held).collect(),
             chapters,
         };
+        let missing = (!missing.is_empty()).then(|| missing.join(" / "));
         (report, missing)
+    }
+
+    /// What the cover says is missing: invoices, and plans that are in no price list.
+    fn missing(&self, words: Words) -> Vec<String> {
+        let named = |all: &[String], say: fn(Words, usize, &str, usize) -> String| {
+            let first = &all[..all.len().min(NAMED)];
+            let more = all.len() - first.len();
+            (!first.is_empty()).then(|| say(words, all.len(), &first.join(", "), more))
+        };
+        let open = named(&self.open, Words::without_invoice);
+        open.into_iter().chain(named(&self.unknown, Words::unknown_plans)).collect()
     }
 
     fn currencies(&self) -> Vec<String> {

@@ -33,6 +33,8 @@ struct Month {
     logins: Option<i64>,
     api_calls: Option<i64>,
     mails_sent: Option<i64>,
+    probes: Option<i64>,
+    probes_good: Option<i64>,
 }
 
 #[derive(Clone, Debug, sqlx::FromRow)]
@@ -44,6 +46,8 @@ struct Day {
     server_errors: Option<i64>,
     error_percent: Option<Decimal>,
     response_ms_p95: Option<i64>,
+    probes: Option<i64>,
+    probes_good: Option<i64>,
     whole: bool,
 }
 
@@ -170,9 +174,20 @@ fn requests(words: Words, rows: &[Option<Month>; 3], days: &[Day]) -> Chapter {
     table.row(words.say(Say::ErrorShare), of(rows, |m| Cell::percent(share(m))));
     table.row(words.say(Say::ResponseMean), of(rows, |m| Cell::number(m.response_ms_mean, 1)));
     table.row(words.say(Say::ResponseWorst), of(rows, |m| Cell::count(m.response_ms_p95_highest)));
+    table.row(words.say(Say::Probes), of(rows, |m| Cell::count(m.probes)));
+    table.row(words.say(Say::Uptime), of(rows, |m| uptime(m.probes_good, m.probes)));
     let series = series(words.say(Say::RequestsByDay), days, |d| d.requests);
-    let note = Part::Note(words.say(Say::NotMeasured).to_owned());
+    let probed = rows[0].as_ref().is_some_and(|m| m.probes.is_some());
+    let note = if probed { Say::UptimeNote } else { Say::UptimeMissing };
+    let note = Part::Note(words.say(note).to_owned());
     Chapter { title: words.say(Say::Answers).to_owned(), parts: vec![table.table(), series, note] }
+}
+
+fn uptime(good: Option<i64>, all: Option<i64>) -> Cell {
+    let share = |(good, all): (i64, i64)| {
+        (all > 0).then(|| Decimal::from(good) * Decimal::ONE_HUNDRED / Decimal::from(all))
+    };
+    Cell::uptime(good.zip(all).and_then(share))
 }
 
 fn series(title: &str, days: &[Day], value: impl Fn(&Day) -> Option<i64>) -> Part {
@@ -220,6 +235,7 @@ fn each_day(words: Words, days: &[Day]) -> Chapter {
         Say::ServerErrors,
         Say::ErrorShare,
         Say::ResponseDay,
+        Say::Uptime,
     ];
     let rows = days.iter().map(|d| {
         vec![
@@ -229,6 +245,7 @@ fn each_day(words: Words, days: &[Day]) -> Chapter {
             Cell::count(d.server_errors),
             Cell::percent(d.error_percent),
             Cell::count(d.response_ms_p95),
+            uptime(d.probes_good, d.probes),
         ]
     });
     let parts = vec![table(words, &head, rows.collect())];

@@ -26,6 +26,7 @@ SELECT m.first, count(*) AS days,
        sum(d.response_ms_mean * d.requests) / nullif(sum(d.requests) FILTER (WHERE d.response_ms_mean IS NOT NULL), 0)
            AS response_ms_mean,
        max(d.response_ms_p95)::bigint AS response_ms_p95_highest,
+       sum(d.probes)::bigint AS probes, sum(d.probes_good)::bigint AS probes_good,
        max(s.logins) AS logins, max(s.api_calls) AS api_calls, max(s.mails_sent) AS mails_sent,
        max(p.active_users) FILTER (WHERE p.counted >= p.companies) AS active_users
   FROM month m

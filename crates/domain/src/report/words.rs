@@ -52,9 +52,22 @@ say! {
     Offers: "提案した回", "Offers made";
     Offered: "提案したエンジニア (延べ)", "Engineers offered (in all)";
     NoMatch: "該当なしの回", "Without a match";
-    OfferMails: "提案メール", "Offer mails";
-    OfferSent: "うち相手の中継が受け取った", "Of them taken by a relay";
-    OfferShare: "受け取られた割合", "Share taken";
+    FunnelDays: "効果を集計した日数", "Days counted";
+    Letters: "提案メール", "Offer mails";
+    LettersTaken: "受け取られた", "Taken by a mail server";
+    TakenRate: "受け取られた割合", "Share taken";
+    Opened: "開封", "Opened";
+    OpenedRate: "開封率", "Share opened";
+    Replied: "返信", "Answered";
+    RepliedRate: "返信率", "Share answered";
+    Met: "面談", "Led to a meeting";
+    MetRate: "面談率", "Share with a meeting";
+    Contracted: "成約", "Led to a contract";
+    ContractedRate: "成約率", "Share with a contract";
+    FunnelNote: "割合は提案メールの数に対するものです。送った日から30日以内の反応を、集計のたびに数え直します。まだ30日たっていない日の数は、これから増えることがあります。", "Shares are of the offer mails. What happens within thirty days of sending is counted anew each night; days that are younger may still gain.";
+    FunnelMissing: "アプローチの効果はこの月に集計されていません。", "What came of offers was not counted in this month.";
+    OpensUntracked: "開封はこの月に計測していません。", "Openings were not tracked in this month.";
+    OpensPartly: "開封は一部の日だけ計測しました。開封率はその日に送った提案メールに対するものです。", "Openings were tracked on some days only; their share is of the mails of those days.";
     Storage: "保管量", "Storage";
     StoragePeak: "保管量 最大 (MB)", "Storage, peak (MB)";
     StorageMean: "保管量 平均 (MB)", "Storage, mean (MB)";
@@ -82,7 +95,10 @@ say! {
     ResponseWorst: "95% 応答時間の最悪の日 (ms)", "Worst day's 95th percentile (ms)";
     ResponseDay: "95% 応答時間 (ms)", "95th percentile (ms)";
     RequestsByDay: "日ごとのリクエスト", "Requests by day";
-    NotMeasured: "稼働率は記録がないため載せていません。", "Uptime is not recorded and therefore not shown.";
+    Uptime: "稼働率", "Uptime";
+    Probes: "稼働確認の回数", "Availability probes";
+    UptimeMissing: "稼働率は、この月に稼働確認の記録がないため載せていません。", "No availability probe is recorded in this month, therefore no uptime is shown.";
+    UptimeNote: "稼働率は、外からの稼働確認のうち正常だったものの割合です (切り捨て)。確認のない日は含みません。", "Uptime is the share of good availability probes, rounded down. Days without probes are left out.";
     EachCompany: "企業ごと", "Company by company";
     Activity: "活動", "Activity";
     ProfileUpdates: "プロフィール更新", "Profile updates";
@@ -236,6 +252,21 @@ impl Words {
             format!("契約があって請求書のない企業が {count} 社あります: {named}{more}")
         } else {
             format!("{count} companies have contracts and no invoice of the month: {named}{more}")
+        }
+    }
+
+    /// Contracts whose plan no price list knows.
+    pub fn unknown_plans(self, count: usize, named: &str, more: usize) -> String {
+        if self.is_japanese() {
+            let more = if more > 0 { format!(" ほか {more} 件") } else { String::new() };
+            format!(
+                "プランが料金表にない契約が {count} 件あり、通貨ごとの契約数と月額基本料金に入っていません: {named}{more}"
+            )
+        } else {
+            let more = self.more(more);
+            format!(
+                "{count} contracts have a plan that no price list knows, and are in no count or base fee by currency: {named}{more}"
+            )
         }
     }
 

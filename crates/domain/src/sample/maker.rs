@@ -32,6 +32,7 @@ pub(super) async fn fill(
     let log_rows = maker.make_logs().await?;
     maker.make_earlier_invoices().await?;
     maker.make_headcounts().await?;
+    maker.make_offers().await?;
     maker.tx.commit().await.map_err(database("commit"))?;
     Ok((maker.tenants, log_rows))
 }
@@ -316,6 +317,15 @@ impl<P: FnMut(&str)> Maker<'_, P> {
         sqlx::query(include_str!("approaches.sql"))
             .bind(self.json())
             .bind(self.seed("approaches"))
+            .bind(as_of)
+            .execute(&mut *self.tx)
+            .await?;
+        sqlx::query(include_str!("opens_tracked.sql"))
+            .bind(self.today())
+            .execute(&mut *self.tx)
+            .await?;
+        sqlx::query(include_str!("availability_probes.sql"))
+            .bind(self.seed("probes"))
             .bind(as_of)
             .execute(&mut *self.tx)
             .await?;

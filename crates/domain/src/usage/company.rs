@@ -6,6 +6,7 @@ use jiff_sqlx::ToSqlx;
 use yakin_engine::days::{Days, after, day_of};
 use yakin_engine::prelude::*;
 
+use super::approaches::{self, APPROACHES};
 use super::source::{Source, Strays};
 use super::staging::{self, Staged};
 use super::{resources, service};
@@ -33,7 +34,7 @@ pub async fn stage(run: &PlatformRun, day: Date, scope: &[i64]) -> Result<Strays
                 .await?)
         })
         .await?;
-    let mut sources = vec![MAILS, ENGINEERS];
+    let mut sources = vec![MAILS, ENGINEERS, APPROACHES];
     if service > 0 {
         sources.push(service::ACTIVITY);
     }
@@ -53,6 +54,8 @@ pub struct Stored {
     pub rows: i64,
     /// Figures that BATCH-204 or 301 had recorded.
     pub taken_over: i64,
+    /// Events of offers whose recipient was never written to.
+    pub strange: i64,
 }
 
 /// Writes the company's day where it differs. Counters of a day that is there are counted again only with `recompute`;
@@ -86,5 +89,7 @@ pub async fn store(
         .bind(end.to_sqlx())
         .execute(&mut *tx)
         .await?;
-    Ok(Stored { rows: written + engineers.rows_affected() as i64, taken_over })
+    let offers = approaches::refresh(tx, run, day, &figures).await?;
+    let rows = written + engineers.rows_affected() as i64 + offers.rows;
+    Ok(Stored { rows, taken_over, strange: offers.strange })
 }

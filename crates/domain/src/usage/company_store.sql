@@ -27,7 +27,7 @@ WITH staged AS (
                     (SELECT coalesce(jsonb_object_agg(f ->> 'feature_name', f -> 'uses'), '{}')
                        FROM jsonb_array_elements(figures -> 'features') AS f
                      HAVING figures ? 'features')) AS feature_uses,
-           (figures ->> 'mails_sent')::bigint AS mails_sent,
+           (figures ->> 'mails_sent')::bigint AS mails_sent, (figures ->> 'approaches')::bigint AS approaches,
            coalesce(resource.storage_bytes, service.storage_bytes, (figures ->> 'storage_bytes')::bigint)
                AS storage_bytes,
            users, engineers, active_engineers,
@@ -42,6 +42,8 @@ WITH staged AS (
            CASE WHEN $5 THEN coalesce(f.logins, b.logins) ELSE coalesce(b.logins, f.logins) END AS logins,
            CASE WHEN $5 THEN coalesce(f.mails_sent, b.mails_sent) ELSE coalesce(b.mails_sent, f.mails_sent) END
                AS mails_sent,
+           CASE WHEN $5 THEN coalesce(f.approaches, b.approaches) ELSE coalesce(b.approaches, f.approaches) END
+               AS approaches,
            CASE WHEN $5 THEN coalesce(f.feature_uses, b.feature_uses) ELSE coalesce(b.feature_uses, f.feature_uses) END
                AS feature_uses,
            coalesce(b.total_users, f.users) AS total_users, coalesce(b.total_engineers, f.engineers) AS total_engineers,
@@ -53,16 +55,16 @@ WITH staged AS (
 ), written AS (
     INSERT INTO app.company_usage_daily AS recorded (
            tenant_id, usage_date, total_users, active_users, total_engineers, active_engineers, logins, mails_sent,
-           api_calls, feature_uses, storage_bytes, measured_at, gauges_late, run_id)
+           api_calls, feature_uses, storage_bytes, measured_at, gauges_late, approaches, run_id)
     SELECT $1, $2, total_users, active_users, total_engineers, active_engineers, logins, mails_sent, api_calls,
-           feature_uses, storage_bytes, measured_at, gauges_late, $3
+           feature_uses, storage_bytes, measured_at, gauges_late, approaches, $3
       FROM merged
         ON CONFLICT (tenant_id, usage_date) DO UPDATE SET
            (total_users, active_users, total_engineers, active_engineers, logins, mails_sent, api_calls, feature_uses,
-            storage_bytes, measured_at, gauges_late, run_id)
+            storage_bytes, measured_at, gauges_late, approaches, run_id)
          = (excluded.total_users, excluded.active_users, excluded.total_engineers, excluded.active_engineers,
             excluded.logins, excluded.mails_sent, excluded.api_calls, excluded.feature_uses, excluded.storage_bytes,
-            excluded.measured_at, excluded.gauges_late, excluded.run_id)
+            excluded.measured_at, excluded.gauges_late, excluded.approaches, excluded.run_id)
          WHERE to_jsonb(recorded) - 'run_id' <> to_jsonb(excluded) - 'run_id'
     RETURNING usage_date
 )

@@ -5,6 +5,7 @@
 //! tenant, only where they differ.
 
 pub mod alerts;
+pub mod approaches;
 pub mod company;
 pub mod estimate;
 pub mod resources;

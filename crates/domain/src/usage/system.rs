@@ -12,27 +12,34 @@ const SERVICE: i64 = 0;
 const LIVELY: i64 = 50;
 const WEEKDAYS: usize = 5;
 
-/// Stages how the service answered on `day`: one pass over the API calls.
+/// Stages how the service answered on `day`, and how it was seen from outside: one pass over the API calls, one over the
+/// probes.
 pub async fn stage(run: &PlatformRun, day: Date) -> Result<(), Stop> {
     let (start, end) = Days::one(day).instants();
-    let figures: String = run
+    let figures: [String; 2] = run
         .read(async |tx| {
-            Ok(sqlx::query_scalar(include_str!("responses.sql"))
-                .bind(start.to_sqlx())
-                .bind(end.to_sqlx())
-                .fetch_one(tx)
-                .await?)
+            let mut figures = [String::new(), String::new()];
+            let statements = [include_str!("responses.sql"), include_str!("probes.sql")];
+            for (sql, figures) in statements.into_iter().zip(&mut figures) {
+                *figures = sqlx::query_scalar(sql)
+                    .bind(start.to_sqlx())
+                    .bind(end.to_sqlx())
+                    .fetch_one(&mut *tx)
+                    .await?;
+            }
+            Ok(figures)
         })
         .await?;
     run.stage(async |tx| {
         sqlx::query(
             "INSERT INTO staging.usage_figures (tenant_id, run_id, usage_date, source, figures)
-             VALUES ($1, $2, $3, 'responses', $4::jsonb)",
+             VALUES ($1, $2, $3, 'responses', $4::jsonb || $5::jsonb)",
         )
         .bind(SERVICE)
         .bind(run.id())
         .bind(day.to_sqlx())
-        .bind(figures)
+        .bind(&figures[0])
+        .bind(&figures[1])
         .execute(tx)
         .await?;
         Ok(())
