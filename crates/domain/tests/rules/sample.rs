@@ -185,3 +185,28 @@ async fn a_filled_database_and_a_senseless_sample_are_refused() {
     assert!(matches!(again, Err(SampleError::NotEmpty { tenants: 2 })), "{again:?}");
     assert_eq!(before, checksums(&database).await);
 }
+
+#[tokio::test]
+async fn offers_of_the_month_before_have_letters_and_events_and_two_companies_track_openings() {
+    let database = TestDatabase::new().await;
+    made(&database, &spec(7)).await.unwrap();
+    let seen: String = one(
+        &database.owner,
+        "SELECT concat_ws(', ',
+                (SELECT count(DISTINCT tenant_id) > 1 FROM app.approach_deliveries),
+                (SELECT count(*) > 20 FROM app.approach_deliveries),
+                -- each offer has its letter, each letter its key, and each event a letter that was sent before it
+                (SELECT count(*) = (SELECT count(*) FROM app.approach_deliveries) FROM app.deliveries WHERE state = 'sent'),
+                (SELECT count(*) FROM app.delivery_keys) = (SELECT count(*) FROM app.deliveries),
+                (SELECT bool_and(e.occurred_at > d.sent_at AND e.occurred_at < '2026-11-01T01:00:00+09:00')
+                   FROM app.approach_events e
+                   LEFT JOIN app.deliveries d ON (d.tenant_id, d.source, d.source_id, d.recipient)
+                                               = (e.tenant_id, 'approach', e.approach_delivery_id, e.recipient)),
+                (SELECT count(DISTINCT kind) FROM app.approach_events),
+                (SELECT count(*) FROM app.tenants WHERE opens_tracked IS NOT NULL),
+                (SELECT bool_or(good) AND NOT bool_and(good) FROM app.availability_probes),
+                (SELECT max(created_at) < '2026-10-31T00:00:00+09:00' FROM app.approach_deliveries))",
+    )
+    .await;
+    assert_eq!(seen, "t, t, t, t, t, 4, 2, t, t");
+}
