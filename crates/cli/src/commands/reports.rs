@@ -27,7 +27,9 @@ pub async fn reports(place: &Place, command: &Reports) -> anyhow::Result<End> {
     if place.json {
         json(&rows)?;
     } else if rows.is_empty() {
-        line("no report; `yakin run MONTHLY_002` makes those of a month, `yakin run WEEKLY_002` a week's");
+        line(
+            "no report; `yakin run MONTHLY_002` makes those of a month, `yakin run WEEKLY_002` a week's",
+        );
     } else {
         rows.iter().for_each(tell);
         if i64::try_from(rows.len()).is_ok_and(|n| n == *limit) {

@@ -23,6 +23,9 @@ struct Month {
     contracted: i64,
 }
 
+/// How many letters came so far.
+type Step = fn(&Month) -> Option<i64>;
+
 /// The letters of a report's months.
 #[derive(Clone, Debug)]
 pub(super) struct Funnel {
@@ -61,7 +64,7 @@ impl Funnel {
         let mut rows = Compared::new(words);
         rows.row(words.say(Say::FunnelDays), self.of(|m| Cell::Count(m.days)));
         rows.row(words.say(Say::Letters), self.of(|m| Cell::Count(m.sent)));
-        let steps: [(Say, Say, fn(&Month) -> Option<i64>); 5] = [
+        let steps: [(Say, Say, Step); 5] = [
             (Say::LettersTaken, Say::TakenRate, |m| Some(m.accepted)),
             (Say::Opened, Say::OpenedRate, |m| m.opened),
             (Say::Replied, Say::RepliedRate, |m| Some(m.replied)),
