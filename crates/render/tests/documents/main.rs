@@ -1,5 +1,5 @@
 //! Documents, made by real child processes and read back by tools that others wrote.
-#![allow(clippy::unwrap_used)] // a test may fail
+#![allow(clippy::unwrap_used, clippy::panic)] // a test may fail
 
 mod charts;
 mod children;
