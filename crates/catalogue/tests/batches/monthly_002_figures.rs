@@ -48,7 +48,7 @@ async fn the_funnel_stands_with_its_rates_beside_the_months_before() {
 /// What stands behind a label in a company's PDF, four cells.
 fn pdf_row(post: &Post, code: &str, label: &str) -> String {
     let text = pdf(post, &of_company(code, "pdf"));
-    let (_, behind) = text.split_once(label).unwrap_or_else(|| panic!("no {label}: {text}"));
+    let (_, behind) = text.split_once(label).ok_or_else(|| format!("no {label}: {text}")).unwrap();
     behind.chars().take_while(|c| c.is_ascii() || *c == '–').collect()
 }
 

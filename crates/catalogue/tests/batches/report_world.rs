@@ -118,9 +118,10 @@ pub fn excel(post: &Post, key: &str) -> Value {
 
 /// The row of a sheet that begins with this text, without the text.
 pub fn row(book: &Value, sheet: &str, first: &str) -> Vec<(String, String)> {
-    let rows = book[sheet]["rows"].as_array().unwrap_or_else(|| panic!("no sheet {sheet}: {book}"));
+    let rows =
+        book[sheet]["rows"].as_array().ok_or_else(|| format!("no sheet {sheet}: {book}")).unwrap();
     let row = rows.iter().find(|row| row[0][1] == first);
-    let row = row.unwrap_or_else(|| panic!("no row {first}: {}", book[sheet]));
+    let row = row.ok_or_else(|| format!("no row {first}: {}", book[sheet])).unwrap();
     let text = |v: &Value| v.as_str().unwrap_or_default().to_owned();
     row.as_array().unwrap().iter().skip(1).map(|c| (text(&c[0]), text(&c[1]))).collect()
 }
