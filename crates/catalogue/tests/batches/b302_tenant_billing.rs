@@ -3,7 +3,7 @@
 
 use std::sync::Arc;
 
-use crate::billing_world::{Usage, issuer};
+use crate::billing_world::{Usage, issuer, usage};
 use serde_json::Value;
 use yakin_domain::billing::{self, BillingInput, price};
 use yakin_engine::error::EngineError;
@@ -31,23 +31,6 @@ async fn tenant(w: &World, code: &str) -> i64 {
     let tenant = w.tenant(code).await;
     usage(w, tenant, "2026-06-01").await;
     tenant
-}
-
-/// Usage rows of zeros for each day of a month, recorded and completed.
-async fn usage(w: &World, tenant: i64, month: &str) {
-    w.sql(&format!(
-        "INSERT INTO app.tenant_usage_daily (tenant_id, usage_date, api_calls, api_users, api_successes, api_errors,
-                api_bytes_in, api_bytes_out, active_users, reports_generated, sessions, logins, storage_bytes,
-                storage_files, storage_owners, storage_document_bytes, storage_image_bytes, storage_other_bytes,
-                cpu_seconds, memory_mb_seconds, processes, network_bytes_in, network_bytes_out, connections,
-                feature_uses, feature_users, feature_seconds, run_id)
-         SELECT {tenant}, d::date, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0
-           FROM generate_series(date '{month}', date '{month}' + interval '1 month' - interval '1 day', '1 day') AS d;
-         INSERT INTO yakin.completions (batch_id, period_start, tenant_id, run_id, completed_at)
-         SELECT 'BATCH-301', usage_date, tenant_id, 0, usage_date + 1 FROM app.tenant_usage_daily
-          WHERE tenant_id = {tenant} ON CONFLICT DO NOTHING"
-    ))
-    .await;
 }
 
 async fn calls(w: &World, tenant: i64, date: &str, calls: i64) {

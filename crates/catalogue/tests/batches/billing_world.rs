@@ -3,6 +3,7 @@
 use serde_json::Value;
 use yakin_domain::billing::issuer::Issuer;
 use yakin_engine::prelude::*;
+use yakin_testkit::World;
 
 /// Stands for BATCH-301, whose completions the tests write themselves.
 pub struct Usage;
@@ -44,4 +45,21 @@ pub fn issuer() -> Issuer {
         registration_number: "T9700110012005".to_owned(),
         bank_account: "みずほ銀行 本店 普通 1234567".to_owned(),
     }
+}
+
+/// Usage rows of zeros for each day of a month, recorded and completed.
+pub async fn usage(w: &World, tenant: i64, month: &str) {
+    w.sql(&format!(
+        "INSERT INTO app.tenant_usage_daily (tenant_id, usage_date, api_calls, api_users, api_successes, api_errors,
+                api_bytes_in, api_bytes_out, active_users, reports_generated, sessions, logins, storage_bytes,
+                storage_files, storage_owners, storage_document_bytes, storage_image_bytes, storage_other_bytes,
+                cpu_seconds, memory_mb_seconds, processes, network_bytes_in, network_bytes_out, connections,
+                feature_uses, feature_users, feature_seconds, run_id)
+         SELECT {tenant}, d::date, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0
+           FROM generate_series(date '{month}', date '{month}' + interval '1 month' - interval '1 day', '1 day') AS d;
+         INSERT INTO yakin.completions (batch_id, period_start, tenant_id, run_id, completed_at)
+         SELECT 'BATCH-301', usage_date, tenant_id, 0, usage_date + 1 FROM app.tenant_usage_daily
+          WHERE tenant_id = {tenant} ON CONFLICT DO NOTHING"
+    ))
+    .await;
 }

@@ -4,34 +4,17 @@ use yakin_engine::prelude::*;
 use yakin_engine::registry::entry;
 use yakin_testkit::World;
 
+use crate::common::tenants;
+
 struct Tiny;
 
 impl Batch for Tiny {
     type Params = serde_json::Value;
     const SPEC: Spec = Spec {
-        id: "TEST-1",
         slug: "tiny",
-        title: "試験",
         schedule: cron("0 2 * * *"),
-        catch_up: CatchUp::Latest,
-        period: Period::DayBefore,
-        window: None,
-        deadline: None,
-        scope: Scope::EachTenant,
-        phases: &[],
-        needs: &[],
-        locks: &[],
-        overlap: Overlap::Forbid,
-        queue: Queue::Default,
-        priority: Priority::Medium,
-        timeout: secs(60),
         retry: exponential(3, secs(5), secs(60)),
-        retry_by_cause: &[],
-        severity: Severity::Medium,
-        expected: secs(60),
-        params: &[],
-        approval: Approval::None,
-        survives_database: false,
+        ..tenants("TEST-1")
     };
 
     async fn tenant(run: &TenantRun, _: &Self::Params) -> Outcome {
