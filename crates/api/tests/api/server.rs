@@ -149,10 +149,11 @@ async fn a_watcher_that_does_not_read_is_cut_off_and_one_that_reads_is_not() {
     watching.write_all(request.as_bytes()).await.unwrap();
     let mut end = Vec::new();
     let all = async {
-        let mut tick = tokio::time::interval(PATIENCE / 20);
+        // (so fast that a third of the largest send buffer, after which a system lets a sender go on, is read in time)
+        let mut tick = tokio::time::interval(PATIENCE / 100);
         let mut piece = vec![0; 64 << 10];
         for n in 0.. {
-            if n < 30 {
+            if n < 150 {
                 tick.tick().await;
             }
             let read = watching.read(&mut piece).await.unwrap();
