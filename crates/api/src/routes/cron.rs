@@ -43,7 +43,8 @@ pub struct Trigger {
     params(("batchId" = String, Path, description = "id or slug", example = "BATCH-204"),
            ("Idempotency-Key" = Option<String>, Header, description = "one key for one request", max_length = 200)),
     security(("cron" = []), ("signature" = [])),
-    request_body = Trigger,
+    // whoever carries the secret need say nothing more
+    request_body = Option<Trigger>,
     responses((status = 202, description = "the run has been started, now or by the same call before", body = Accepted,
                headers(("Location" = String, description = "the run"))),
               (status = 401, description = "neither signed nor with the secret, or signed too long ago",
@@ -65,7 +66,8 @@ pub async fn trigger(
             return Err(problem);
         }
     };
-    let trigger: Trigger = if body.is_empty() { Trigger::default() } else { read(&body)? };
+    let said: Option<Trigger> = if body.is_empty() { None } else { read(&body)? };
+    let trigger = said.unwrap_or_default();
     let wanted = Execute { parameters: trigger.parameters, reason: None };
     let once = match signed {
         Some(signature) => {
