@@ -59,18 +59,17 @@ pub struct Standing {
 /// See [`Standing`].
 pub async fn standing(pool: &PgPool, batch: &str) -> Result<Standing, EngineError> {
     type Row = (String, String, bool, Option<Instant>);
-    let row = sqlx::query_as::<_, Row>(
+    let row: Option<Row> = sqlx::query_as(
         "SELECT slug, title, enabled, (SELECT min(due_at) FROM yakin.firings f
                                         WHERE f.batch_id = b.id AND f.state IN ('planned', 'held'))
            FROM yakin.batches b WHERE id = $1",
     )
     .bind(batch)
-    .fetch_optional(pool);
-    let (row, [current, last]) = tokio::try_join!(
-        async { row.await.doing("reading how a batch stands") },
-        runs_newest(pool, batch)
-    )?;
+    .fetch_optional(pool)
+    .await
+    .doing("reading how a batch stands")?;
     let (slug, title, enabled, next_due) =
         row.ok_or_else(|| EngineError::unknown(format!("no node knows {batch} yet")))?;
+    let [current, last] = runs_newest(pool, batch).await?;
     Ok(Standing { slug, title, enabled, next_due, current, last })
 }
