@@ -1,4 +1,4 @@
-//! Readings that many ask for at once: whoever comes while some are under way shares the next. Nobody is told what was
+//! Readings that many ask for at once: whoever comes while one is under way shares the next. Nobody is told what was
 //! read before he asked.
 
 use std::collections::HashMap;
@@ -7,28 +7,22 @@ use std::sync::{Arc, Mutex, PoisonError};
 use axum::body::Bytes;
 use futures::FutureExt;
 use futures::future::{BoxFuture, Shared};
-use tokio::sync::Semaphore;
+use tokio::sync::Mutex as Turns;
 
 use crate::problem::Problem;
 
 /// What was read, as it is answered.
 pub type Reading = Result<Bytes, Problem>;
 
-/// Readings of one thing that may be under way. With two, fewer share each, and all are answered later (`scripts/bench
-/// api`).
-const AT_ONCE: usize = 1;
-
-/// The readings of one thing: those under way, and the one that has not begun.
+/// The readings of one thing: one at a time, and the one that has not begun. (With two at a time fewer share each, and
+/// all are answered later: `scripts/bench api`.)
+#[derive(Default)]
 struct Line {
-    turns: Semaphore,
+    turns: Turns<()>,
     next: Mutex<Option<Shared<BoxFuture<'static, Reading>>>>,
 }
 
 impl Line {
-    fn new() -> Arc<Line> {
-        Arc::new(Line { turns: Semaphore::new(AT_ONCE), next: Mutex::default() })
-    }
-
     fn next(&self) -> std::sync::MutexGuard<'_, Option<Shared<BoxFuture<'static, Reading>>>> {
         self.next.lock().unwrap_or_else(PoisonError::into_inner)
     }
@@ -50,15 +44,14 @@ impl Together {
     {
         let line = {
             let mut lines = self.0.lock().unwrap_or_else(PoisonError::into_inner);
-            lines.entry(what).or_insert_with(Line::new).clone()
+            lines.entry(what).or_default().clone()
         };
         let reading = {
             let mut next = line.next();
             let mine = || {
                 let line = line.clone();
                 let reading = async move {
-                    // (it is never closed)
-                    let _turn = line.turns.acquire().await.ok();
+                    let _turn = line.turns.lock().await;
                     // from here on it has begun: who comes now asks anew
                     line.next().take();
                     read().await
@@ -74,6 +67,8 @@ impl Together {
 #[cfg(test)]
 mod tests {
     use std::sync::atomic::{AtomicUsize, Ordering};
+
+    use tokio::sync::Semaphore;
 
     use super::*;
 
@@ -111,12 +106,12 @@ mod tests {
     }
 
     #[tokio::test]
-    async fn who_comes_while_some_are_read_shares_the_next_and_none_of_those() {
+    async fn who_comes_while_one_is_read_shares_the_next_and_not_that_one() {
         let source = Source::new();
         let mut all = ask(&source, 5);
-        assert_eq!(source.asked.load(Ordering::SeqCst), AT_ONCE);
+        assert_eq!(source.asked.load(Ordering::SeqCst), 1);
         source.may.add_permits(2);
-        let others = all.split_off(AT_ONCE);
+        let others = all.split_off(1);
         assert_eq!(futures::future::join_all(all).await, ["1"]);
         assert_eq!(futures::future::join_all(others).await, ["2", "2", "2", "2"]);
         source.may.add_permits(1);
