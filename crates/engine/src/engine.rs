@@ -10,7 +10,7 @@ use std::time::{Duration, Instant};
 use jiff::Timestamp;
 use jiff_sqlx::ToSqlx;
 use sqlx::postgres::PgPool;
-use tokio::sync::Notify;
+use tokio::sync::{Notify, OnceCell};
 use tokio_util::sync::CancellationToken;
 
 use crate::clock::Clock;
@@ -31,9 +31,18 @@ use crate::virtual_time;
 pub use crate::virtual_time::set_virtual_time;
 use crate::worker::settler::Settler;
 
+/// Connections for the queue's own statements: a claim, the look beside it, and ends of attempts.
+pub const QUEUE_CONNECTIONS: u32 = 3;
+
+/// What is known of a run, once somebody has asked.
+type KnownRun = Arc<OnceCell<Arc<RunFacts>>>;
+
 /// One Yakin process at work on a database.
 pub struct Engine {
     pub pool: PgPool,
+    /// A few connections of their own for claims, heartbeats and ends of attempts: work cannot use them up, and their
+    /// plans stay warm.
+    pub(crate) queue_pool: PgPool,
     pub clock: Clock,
     pub registry: Registry,
     /// This node's row.
@@ -46,7 +55,7 @@ pub struct Engine {
     pub(crate) job_ended: Notify,
     pub(crate) wake_planner: Notify,
     held: Mutex<HashMap<i64, Held>>,
-    known_runs: Mutex<HashMap<i64, Arc<RunFacts>>>,
+    known_runs: Mutex<HashMap<i64, KnownRun>>,
     overrides: Mutex<HashMap<String, Vec<(String, String)>>>,
     began: Instant,
     planned_ms: AtomicI64,
@@ -92,9 +101,15 @@ impl Engine {
         .await
         .doing(doing)?;
         let plans = roles.contains(&"plan");
+        let queue_pool = pool
+            .options()
+            .clone()
+            .max_connections(QUEUE_CONNECTIONS)
+            .connect_lazy_with(pool.connect_options().as_ref().clone());
         let metrics = Metrics::new(&registry, plans);
         let engine = Engine {
-            settler: Settler::start(pool.clone(), clock.clone(), node),
+            settler: Settler::start(queue_pool.clone(), clock.clone(), node),
+            queue_pool,
             resources: Resources::default(),
             alert_routes: Vec::new(),
             pool,
@@ -220,7 +235,7 @@ impl Engine {
         let held: Vec<(i64, i64)> =
             self.with_held(|held| held.iter().map(|(id, h)| (*id, h.token)).collect());
         let planned = self.plans.then(|| self.planner_behind());
-        let lost = heartbeat::heartbeat(&self.pool, self.node, &held, planned).await?;
+        let lost = heartbeat::heartbeat(&self.queue_pool, self.node, &held, planned).await?;
         let runs: Vec<i64> = self.with_held(|held| held.values().filter_map(|h| h.run).collect());
         let cancelled: Vec<i64> = sqlx::query_scalar(
             "SELECT id FROM yakin.runs WHERE id = ANY ($1) AND cancel_requested ORDER BY id",
@@ -322,17 +337,15 @@ impl Engine {
     }
 
     pub(crate) async fn facts(&self, run: i64) -> Result<Arc<RunFacts>, Stop> {
-        if let Some(known) = self.with_runs(|runs| runs.get(&run).cloned()) {
-            return Ok(known);
-        }
-        let facts = Arc::new(runs::facts(&self.pool, run).await?);
-        self.with_runs(|runs| {
-            if runs.len() >= 1000 {
+        let known = self.with_runs(|runs| {
+            if runs.len() >= 1000 && !runs.contains_key(&run) {
                 runs.clear();
             }
-            runs.insert(run, facts.clone());
+            runs.entry(run).or_default().clone()
         });
-        Ok(facts)
+        // hundreds of jobs of a run begin at once: one of them asks, the others wait for its answer
+        let asked = known.get_or_try_init(|| async { runs::facts(&self.pool, run).await.map(Arc::new) });
+        asked.await.cloned()
     }
 
     pub(crate) fn hold(&self, job: &Job) -> CancellationToken {
@@ -360,7 +373,7 @@ impl Engine {
         f(&mut self.held.lock().unwrap_or_else(PoisonError::into_inner))
     }
 
-    fn with_runs<T>(&self, f: impl FnOnce(&mut HashMap<i64, Arc<RunFacts>>) -> T) -> T {
+    fn with_runs<T>(&self, f: impl FnOnce(&mut HashMap<i64, KnownRun>) -> T) -> T {
         f(&mut self.known_runs.lock().unwrap_or_else(PoisonError::into_inner))
     }
 }

@@ -112,29 +112,6 @@ pub async fn runs_of(pool: &PgPool, filter: &RunFilter<'_>) -> Result<Vec<RunRow
     .doing("reading runs")
 }
 
-/// A batch's newest open run, and its newest ended one.
-pub(super) async fn runs_newest(
-    pool: &PgPool,
-    batch: &str,
-) -> Result<[Option<RunRow>; 2], EngineError> {
-    let rows: Vec<RunRow> = sqlx::query_as(concat!(
-        include_str!("run.sql"),
-        " WHERE r.id IN ((SELECT max(id) FROM yakin.runs WHERE batch_id = $1 AND state <> 'ended'),
-                         (SELECT id FROM yakin.runs WHERE batch_id = $1 AND state = 'ended' ORDER BY id DESC LIMIT 1))
-          ORDER BY r.id LIMIT 2"
-    ))
-    .bind(batch)
-    .fetch_all(pool)
-    .await
-    .doing("reading runs")?;
-    let mut newest = [None, None];
-    for row in rows {
-        let place = usize::from(row.state == "ended");
-        newest[place] = Some(row);
-    }
-    Ok(newest)
-}
-
 /// One run.
 pub async fn run(pool: &PgPool, id: i64) -> Result<RunRow, EngineError> {
     sqlx::query_as(concat!(include_str!("run.sql"), " WHERE r.id = $1"))

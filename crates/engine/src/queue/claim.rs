@@ -17,7 +17,7 @@ pub async fn claim(
     node: i64,
     batches: &[String],
 ) -> Result<Vec<Job>, sqlx::Error> {
-    sqlx::query_as("SELECT * FROM yakin.claim($1, $2, $3, $4, $5)")
+    sqlx::query_as(include_str!("claim.sql"))
         .bind(queue)
         .bind(limit)
         .bind(node)

@@ -1,5 +1,8 @@
 //! The end of an attempt, where its fencing token still matches: history, ledger, dead letter, next try.
 
+use std::borrow::Borrow;
+use std::collections::BTreeMap;
+
 use jiff::Timestamp;
 use jiff_sqlx::ToSqlx;
 use serde::Serialize;
@@ -10,7 +13,8 @@ use crate::outcome::{Cause, Done, Report, Stop};
 use crate::spec::Spec;
 use crate::tx::Tx;
 
-/// One attempt's end, in the shape `yakin.settle` reads.
+/// One attempt's end, in the shape `yakin.settle` reads: fields that say nothing are left out, since thousands of these
+/// are read at once.
 #[derive(Clone, Debug, Default, Serialize)]
 pub struct Settlement {
     pub id: i64,
@@ -19,23 +23,42 @@ pub struct Settlement {
     #[serde(rename = "tenant_id")]
     pub tenant: i64,
     pub outcome: &'static str,
+    #[serde(skip_serializing_if = "Option::is_none")]
     pub cause: Option<&'static str>,
+    #[serde(skip_serializing_if = "Option::is_none")]
     pub error: Option<String>,
     /// When it is tried again; absent = the job is over.
+    #[serde(skip_serializing_if = "Option::is_none")]
     pub next_at: Option<Timestamp>,
-    pub tried: Value,
+    /// Failures so far by cause, for the next try.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub tried: Option<Value>,
+    #[serde(skip_serializing_if = "is_default")]
     pub rows: i64,
-    pub counts: Value,
+    #[serde(skip_serializing_if = "is_default")]
+    pub counts: BTreeMap<String, i64>,
+    #[serde(skip_serializing_if = "Option::is_none")]
     pub amount: Option<rust_decimal::Decimal>,
+    #[serde(skip_serializing_if = "Option::is_none")]
     pub currency: Option<String>,
+    #[serde(skip_serializing_if = "is_default")]
     pub reused: bool,
+    #[serde(skip_serializing_if = "Option::is_none")]
     pub plan: Option<Value>,
+    #[serde(skip_serializing_if = "Option::is_none")]
     pub fingerprint: Option<String>,
+    #[serde(skip_serializing_if = "is_default")]
     pub reports: Vec<Report>,
     /// CPU time the attempt took in this process.
+    #[serde(skip_serializing_if = "Option::is_none")]
     pub cpu_ms: Option<i64>,
     /// Resident memory of this process at the attempt's end.
+    #[serde(skip_serializing_if = "Option::is_none")]
     pub memory_bytes: Option<i64>,
+}
+
+fn is_default<T: Default + PartialEq>(value: &T) -> bool {
+    *value == T::default()
 }
 
 impl Settlement {
@@ -45,8 +68,6 @@ impl Settlement {
             token: job.token,
             queue: job.queue.clone(),
             tenant: job.tenant,
-            tried: job.tried.clone(),
-            counts: json!({}),
             ..Settlement::default()
         }
     }
@@ -56,7 +77,7 @@ impl Settlement {
         Settlement {
             outcome: "done",
             rows: done.rows,
-            counts: json!(done.counts),
+            counts: done.counts.clone(),
             amount: done.amount,
             currency: done.currency.clone(),
             reused: done.reused,
@@ -84,7 +105,7 @@ impl Settlement {
                     outcome,
                     cause: Some(cause.word()),
                     next_at,
-                    tried,
+                    tried: Some(tried),
                     fingerprint: dead.then(|| fingerprint(spec, *cause, &stop.message())),
                     ..base
                 }
@@ -96,7 +117,12 @@ impl Settlement {
                 ..base
             },
             Stop::Blocked { .. } => Settlement { outcome: "blocked", ..base },
-            Stop::Later { at } => Settlement { outcome: "later", next_at: Some(*at), ..base },
+            Stop::Later { at } => Settlement {
+                outcome: "later",
+                next_at: Some(*at),
+                tried: Some(job.tried.clone()),
+                ..base
+            },
             Stop::Cancelled => Settlement { outcome: "cancelled", ..base },
         }
     }
@@ -158,7 +184,7 @@ pub fn fingerprint(spec: &Spec, cause: Cause, message: &str) -> String {
 /// Settles attempts in the transaction; returns the ids whose token still matched.
 pub async fn settle(
     tx: &mut Tx,
-    results: &[Settlement],
+    results: &[impl Borrow<Settlement> + Serialize],
     now: Timestamp,
 ) -> Result<Vec<i64>, sqlx::Error> {
     if results.is_empty() {

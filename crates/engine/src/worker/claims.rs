@@ -25,7 +25,7 @@ impl Engine {
     async fn try_claim(&self, queue: Queue, limit: usize) -> Result<Claimed, sqlx::Error> {
         let limit = i32::try_from(limit).unwrap_or(i32::MAX);
         let known = self.registry.ids();
-        let claim = claim::claim(&self.pool, queue.name(), limit, self.node, &known);
+        let claim = claim::claim(&self.queue_pool, queue.name(), limit, self.node, &known);
         if self.clock.is_set() {
             // the time of these jobs is not before the one taken over
             let some_ready = self.take_over(queue).await?;
@@ -45,7 +45,7 @@ impl Engine {
         let (some_ready, virtual_now): (bool, Option<jiff_sqlx::Timestamp>) =
             sqlx::query_as(include_str!("take_over.sql"))
                 .bind(queue.name())
-                .fetch_one(&self.pool)
+                .fetch_one(&self.queue_pool)
                 .await?;
         if let Some(now) = virtual_now {
             self.clock.set(now.to_jiff());

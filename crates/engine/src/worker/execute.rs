@@ -21,12 +21,13 @@ use crate::run::{Attempt, PlatformRun, TenantRun};
 pub async fn execute(engine: &Engine, job: Job) {
     let Some(batch) = engine.registry.get(&job.batch).cloned() else { return };
     let cancelled = engine.hold(&job);
-    let settled = attempt(engine, &batch, &job, cancelled).await;
-    engine.let_go(job.id);
+    let (id, token) = (job.id, job.token);
+    let settled = attempt(engine, &batch, job, cancelled).await;
+    engine.let_go(id);
     if !settled {
         tracing::warn!(
-            job = job.id,
-            token = job.token,
+            job = id,
+            token,
             "the attempt had lost its lease, or had ended already; nothing more was committed"
         );
     }
@@ -35,7 +36,7 @@ pub async fn execute(engine: &Engine, job: Job) {
 async fn attempt(
     engine: &Engine,
     batch: &Arc<dyn AnyBatch>,
-    job: &Job,
+    job: Job,
     cancelled: tokio_util::sync::CancellationToken,
 ) -> bool {
     let spec = batch.spec();
@@ -46,12 +47,12 @@ async fn attempt(
     let facts = match prepared {
         Ok(facts) => facts,
         Err(stop) => {
-            let settlement = Settlement::stopped(job, spec, &stop, engine.clock.now());
+            let settlement = Settlement::stopped(&job, spec, &stop, engine.clock.now());
             return engine.settler.settle(settlement, None).await;
         }
     };
-    let attempt = Attempt::new(engine, spec, facts, job.clone());
-    let attempt = Arc::new(attempt);
+    let attempt = Arc::new(Attempt::new(engine, spec, facts, job));
+    let job = &attempt.job;
     let work = Metered {
         work: Box::pin(work(engine, batch, attempt.clone())),
         cost: attempt.cost.clone(),
@@ -86,7 +87,7 @@ async fn attempt(
         }
     };
     let settlement = attempt.cost.onto(settlement);
-    engine.settler.settle(settlement, Some(attempt)).await
+    engine.settler.settle(settlement, Some(attempt.clone())).await
 }
 
 async fn work(engine: &Engine, batch: &Arc<dyn AnyBatch>, attempt: Arc<Attempt>) -> Outcome {

@@ -81,14 +81,15 @@ pub async fn work_queue(
             let engine = engine.clone();
             // a follow-up holds no run open; in virtual time its end may let time go on
             let planner_waits = job.kind != JobKind::FollowUp || engine.clock.is_set();
-            tokio::spawn(async move {
+            // (boxed: spawning moves a future about, and this one is large)
+            tokio::spawn(Box::pin(async move {
                 execute(&engine, job).await;
                 engine.job_ended.notify_waiters();
                 if planner_waits {
                     engine.wake_planner.notify_one();
                 }
                 drop(permit);
-            });
+            }));
         }
         drop(held);
         engine.claim_loop_alive();

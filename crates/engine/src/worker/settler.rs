@@ -90,7 +90,7 @@ async fn write(
     node: i64,
     items: &[Item],
 ) -> Result<Vec<i64>, sqlx::Error> {
-    let settlements: Vec<Settlement> = items.iter().map(|i| i.settlement.clone()).collect();
+    let settlements: Vec<&Settlement> = items.iter().map(|i| &i.settlement).collect();
     let mut tx = Tx::begin(pool, Role::Engine, &settling_label(node), false).await?;
     let settled = settle(&mut tx, &settlements, clock.now()).await?;
     for attempt in items.iter().filter_map(|i| i.attempt.as_ref()) {
