@@ -241,7 +241,7 @@ impl Engine {
             "SELECT id FROM yakin.runs WHERE id = ANY ($1) AND cancel_requested ORDER BY id",
         )
         .bind(runs)
-        .fetch_all(&self.pool)
+        .fetch_all(&self.queue_pool)
         .await?;
         self.with_held(|held| {
             for (id, h) in held.iter() {
@@ -252,7 +252,7 @@ impl Engine {
         });
         sqlx::query_scalar("SELECT draining FROM yakin.nodes WHERE id = $1")
             .bind(self.node)
-            .fetch_one(&self.pool)
+            .fetch_one(&self.queue_pool)
             .await
     }
 
@@ -302,7 +302,7 @@ impl Engine {
         let rows: Vec<(String, String, String)> = sqlx::query_as(
             "SELECT batch_id, key, value FROM yakin.settings ORDER BY batch_id, key",
         )
-        .fetch_all(&self.pool)
+        .fetch_all(&self.queue_pool)
         .await?;
         let mut fresh: HashMap<String, Vec<(String, String)>> = HashMap::new();
         for (batch, key, value) in rows {

@@ -127,3 +127,18 @@ async fn connections_that_broke_while_idle_cost_no_attempt() {
     assert!(ended >= 4, "{ended} backends ended");
     Tx::engine(&pool).await.unwrap().rollback().await.unwrap();
 }
+
+#[tokio::test(flavor = "multi_thread")]
+async fn work_that_holds_every_connection_keeps_no_claim_and_no_heartbeat_waiting() {
+    let world = World::new(vec![entry::<TooSlow>()]).await;
+    world.tenant("aoba").await;
+    begin(&world, "T-SLOW", Wanted::default()).await;
+    let mut all = Vec::new();
+    for _ in 0..world.engine.pool.options().get_max_connections() {
+        all.push(world.engine.pool.acquire().await.unwrap());
+    }
+    assert!(world.engine.pool.try_acquire().is_none(), "work holds them all");
+    let claimed = world.engine.claim(Queue::Default, 8).await;
+    assert_eq!(claimed.jobs.len(), 1);
+    assert!(!world.engine.heartbeat_step().await.unwrap());
+}

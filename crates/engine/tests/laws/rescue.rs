@@ -323,3 +323,31 @@ async fn an_end_that_waits_for_a_heartbeat_ends_the_job_all_the_same() {
     let left: String = world.one("SELECT string_agg(state, ' ') FROM yakin.jobs").await;
     assert_eq!(left, "scheduled", "two are gone, one is tried again");
 }
+
+#[tokio::test(flavor = "multi_thread")]
+async fn an_end_that_waits_for_a_rescue_ends_nothing() {
+    let world = empty_world().await;
+    enqueue(&world, 1, 2).await;
+    let running = claim_some(&world, 2).await;
+    let mut rescuing = world.database.owner.begin().await.unwrap();
+    let raise = "UPDATE yakin.jobs SET token = token + 1 WHERE id = $1";
+    sqlx::query(raise).bind(running[0].id).execute(&mut *rescuing).await.unwrap();
+    let (pool, now) = (world.pool.clone(), world.clock.now());
+    let results: Vec<_> =
+        running.iter().map(|job| Settlement::done(job, &Done::default(), None)).collect();
+    let ending = tokio::spawn(async move {
+        let mut tx = Tx::engine(&pool).await.unwrap();
+        let settled = settle(&mut tx, &results, now).await.unwrap();
+        tx.commit().await.unwrap();
+        settled
+    });
+    let waits = "SELECT EXISTS (SELECT FROM pg_stat_activity WHERE wait_event_type = 'Lock'
+                                   AND datname = current_database())";
+    until(&world, waits).await;
+    rescuing.commit().await.unwrap();
+    assert_eq!(ending.await.unwrap(), [running[1].id], "the other one's token still matched");
+    let left: Vec<i64> = world.one("SELECT array_agg(id) FROM yakin.jobs").await;
+    assert_eq!(left, [running[0].id]);
+    let written: Vec<i64> = world.one("SELECT array_agg(job_id) FROM yakin.job_history").await;
+    assert_eq!(written, [running[1].id]);
+}
