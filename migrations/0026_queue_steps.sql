@@ -1,5 +1,5 @@
 -- Claims and ends of attempts with fewer steps: a claim takes its jobs, moves its lanes on and returns in one statement,
--- and an attempt that ends is found once and changed at once.
+-- and the row of an attempt that ends is locked, then changed and told of in one.
 
 -- Claims up to p_limit ready jobs of the batches this node knows, in fair turns between lanes: each job taken moves
 -- its lane's turn on by 1000 / weight, and the lowest turns go first. Of many lanes a large claim takes some with several
@@ -86,6 +86,7 @@ CREATE OR REPLACE FUNCTION yakin.settle(p_results jsonb, p_now timestamptz) RETU
     LANGUAGE plpgsql SET search_path = pg_catalog AS $$
 DECLARE
     settled bigint[];
+    found bigint;
 BEGIN
     PERFORM yakin.caps_stay(true);
     IF EXISTS (SELECT FROM yakin.lanes WHERE cap IS NOT NULL) THEN -- (few installations have one)
@@ -95,15 +96,14 @@ BEGIN
           ORDER BY l.queue, l.tenant_id
             FOR UPDATE;
     END IF;
-    IF p_results @? '$[*] ? (@.next_at != null)' THEN
-        -- Some end and others come again, in two steps below: all rows are locked first, in key order.
-        PERFORM FROM (SELECT id, token FROM jsonb_to_recordset(p_results) AS r (id bigint, token bigint) ORDER BY id) AS r
-          CROSS JOIN LATERAL (
-                SELECT FROM yakin.jobs j WHERE j.id = r.id AND j.token = r.token AND j.lease_until IS NOT NULL
-                 LIMIT 1 FOR UPDATE) AS j;
-    END IF;
-    -- A heartbeat may just have written a job's row, or a rescue raised its token: whoever changes a row by its place
-    -- (ctid) waits for them and looks at the token again.
+    -- Each job's row first, in key order. The next statement's snapshot then sees them as they are now (a heartbeat may
+    -- just have written one), and nobody changes them before we commit: a row changed by its place (ctid) must still be
+    -- there, or it is passed over.
+    PERFORM FROM (SELECT id, token FROM jsonb_to_recordset(p_results) AS r (id bigint, token bigint) ORDER BY id) AS r
+      CROSS JOIN LATERAL (
+            -- (a running job has a lease; said so that only the key can find the row)
+            SELECT FROM yakin.jobs j WHERE j.id = r.id AND j.token = r.token AND j.lease_until IS NOT NULL
+             LIMIT 1 FOR UPDATE) AS j;
     WITH result AS MATERIALIZED (
         SELECT r.*, j.place
           FROM (SELECT * FROM jsonb_to_recordset(p_results) AS r (id bigint, token bigint, outcome text, cause text,
@@ -112,7 +112,6 @@ BEGIN
                cpu_ms bigint, memory_bytes bigint) ORDER BY id) AS r
          CROSS JOIN LATERAL (
                SELECT j.ctid AS place FROM yakin.jobs j
-                -- (a running job has a lease; said so that only the key can find the row)
                 WHERE j.id = r.id AND j.token = r.token AND j.lease_until IS NOT NULL
                 LIMIT 1) AS j
     ), gone AS (
@@ -185,7 +184,10 @@ BEGIN
           FROM (SELECT queue, tenant_id, count(*) AS jobs FROM ended GROUP BY 1, 2) AS e
          WHERE (l.queue, l.tenant_id) = (e.queue, e.tenant_id) AND l.cap IS NOT NULL
     )
-    SELECT coalesce(array_agg(id), '{}') INTO settled FROM ended;
+    SELECT coalesce(array_agg(id), '{}'), (SELECT count(*) FROM result) INTO settled, found FROM ended;
+    IF cardinality(settled) <> found THEN
+        RAISE EXCEPTION '% jobs were to end, % did', found, cardinality(settled);
+    END IF;
     RETURN settled;
 END $$;
 

@@ -344,7 +344,8 @@ impl Engine {
             runs.entry(run).or_default().clone()
         });
         // hundreds of jobs of a run begin at once: one of them asks, the others wait for its answer
-        let asked = known.get_or_try_init(|| async { runs::facts(&self.pool, run).await.map(Arc::new) });
+        let asked =
+            known.get_or_try_init(|| async { runs::facts(&self.pool, run).await.map(Arc::new) });
         asked.await.cloned()
     }
 

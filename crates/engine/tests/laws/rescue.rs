@@ -297,31 +297,39 @@ async fn a_job_that_loses_its_worker_again_and_again_becomes_a_dead_letter() {
     assert_eq!(world.one::<i64>("SELECT count(*) FROM yakin.jobs").await, 0);
 }
 
+/// Somebody waits for a row's lock.
+const WAITS: &str = "SELECT EXISTS (SELECT FROM pg_stat_activity WHERE wait_event_type = 'Lock'
+                                       AND datname = current_database())";
+
 #[tokio::test(flavor = "multi_thread")]
 async fn an_end_that_waits_for_a_heartbeat_ends_the_job_all_the_same() {
-    let world = empty_world().await;
-    enqueue(&world, 1, 3).await;
-    let running = claim_some(&world, 3).await;
-    let mut beating = world.database.owner.begin().await.unwrap();
-    let beat = "UPDATE yakin.jobs SET lease_until = lease_until + interval '10 s'";
-    sqlx::query(beat).execute(&mut *beating).await.unwrap();
-    let (pool, now) = (world.pool.clone(), world.clock.now());
-    let retry = Settlement::stopped(&running[2], &SPEC, &Stop::Later { at: now }, now);
-    let done = running[..2].iter().map(|job| Settlement::done(job, &Done::default(), None));
-    let results: Vec<Settlement> = done.chain([retry]).collect();
-    let ending = tokio::spawn(async move {
-        let mut tx = Tx::engine(&pool).await.unwrap();
-        let settled = settle(&mut tx, &results, now).await.unwrap();
-        tx.commit().await.unwrap();
-        settled.len()
-    });
-    let waits = "SELECT EXISTS (SELECT FROM pg_stat_activity WHERE wait_event_type = 'Lock'
-                                   AND datname = current_database())";
-    until(&world, waits).await;
-    beating.commit().await.unwrap();
-    assert_eq!(ending.await.unwrap(), 3);
-    let left: String = world.one("SELECT string_agg(state, ' ') FROM yakin.jobs").await;
-    assert_eq!(left, "scheduled", "two are gone, one is tried again");
+    for again in [1, 0] {
+        let world = empty_world().await;
+        enqueue(&world, 1, 3).await;
+        let running = claim_some(&world, 3).await;
+        let mut beating = world.database.owner.begin().await.unwrap();
+        let beat = "UPDATE yakin.jobs SET lease_until = lease_until + interval '10 s'";
+        sqlx::query(beat).execute(&mut *beating).await.unwrap();
+        let (pool, now) = (world.pool.clone(), world.clock.now());
+        let (over, later) = running.split_at(3 - again);
+        let done = over.iter().map(|job| Settlement::done(job, &Done::default(), None));
+        let later =
+            later.iter().map(|job| Settlement::stopped(job, &SPEC, &Stop::Later { at: now }, now));
+        let results: Vec<Settlement> = done.chain(later).collect();
+        let ending = tokio::spawn(async move {
+            let mut tx = Tx::engine(&pool).await.unwrap();
+            let settled = settle(&mut tx, &results, now).await.unwrap();
+            tx.commit().await.unwrap();
+            settled.len()
+        });
+        until(&world, WAITS).await;
+        beating.commit().await.unwrap();
+        assert_eq!(ending.await.unwrap(), 3, "{again} of them tried again");
+        let left: i64 =
+            world.one("SELECT count(*) FROM yakin.jobs WHERE state = 'scheduled'").await;
+        assert_eq!(left, again as i64);
+        assert_eq!(world.one::<i64>("SELECT count(*) FROM yakin.jobs").await, left);
+    }
 }
 
 #[tokio::test(flavor = "multi_thread")]
@@ -341,9 +349,7 @@ async fn an_end_that_waits_for_a_rescue_ends_nothing() {
         tx.commit().await.unwrap();
         settled
     });
-    let waits = "SELECT EXISTS (SELECT FROM pg_stat_activity WHERE wait_event_type = 'Lock'
-                                   AND datname = current_database())";
-    until(&world, waits).await;
+    until(&world, WAITS).await;
     rescuing.commit().await.unwrap();
     assert_eq!(ending.await.unwrap(), [running[1].id], "the other one's token still matched");
     let left: Vec<i64> = world.one("SELECT array_agg(id) FROM yakin.jobs").await;
