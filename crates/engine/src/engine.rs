@@ -31,8 +31,8 @@ use crate::virtual_time;
 pub use crate::virtual_time::set_virtual_time;
 use crate::worker::settler::Settler;
 
-/// Connections for the queue's own statements: a claim, the look beside it, and ends of attempts.
-pub const QUEUE_CONNECTIONS: u32 = 3;
+/// Connections for the queue's own statements: claims and the looks beside them, heartbeats, ends of attempts.
+const QUEUE_CONNECTIONS: u32 = 3;
 
 /// What is known of a run, once somebody has asked.
 type KnownRun = Arc<OnceCell<Arc<RunFacts>>>;

@@ -87,7 +87,7 @@ async fn attempt(
         }
     };
     let settlement = attempt.cost.onto(settlement);
-    engine.settler.settle(settlement, Some(attempt.clone())).await
+    engine.settler.settle(settlement, Some(attempt)).await
 }
 
 async fn work(engine: &Engine, batch: &Arc<dyn AnyBatch>, attempt: Arc<Attempt>) -> Outcome {
