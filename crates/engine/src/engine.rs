@@ -108,7 +108,7 @@ impl Engine {
             .connect_lazy_with(pool.connect_options().as_ref().clone());
         let metrics = Metrics::new(&registry, plans);
         let engine = Engine {
-            settler: Settler::start(queue_pool.clone(), clock.clone(), node),
+            settler: Settler::start(queue_pool.clone(), clock.clone()),
             queue_pool,
             resources: Resources::default(),
             alert_routes: Vec::new(),

@@ -259,12 +259,12 @@ impl Attempt {
         tx.become_engine().await?;
         self.lock_lanes(&mut tx).await?;
         let settlement = self.cost.onto(Settlement::done(&self.job, done, self.plan()));
-        if settle(&mut tx, &[settlement], self.clock.now()).await?.is_empty() {
+        let lines = self.lines.kept();
+        if settle(tx.inner()?, &[settlement], &lines, self.clock.now()).await?.is_empty() {
             tx.rollback().await?;
             return Err(lost());
         }
         self.insert_follow_ups(&mut tx).await?;
-        self.lines.store(&mut tx).await?;
         tx.commit().await?;
         self.locked(|s| s.committed = true);
         Ok(())

@@ -2,7 +2,6 @@
 #![allow(dead_code, unused_imports)] // each test file uses a part
 
 mod api;
-mod enemy;
 mod mail;
 mod process;
 
@@ -24,7 +23,6 @@ use yakin_engine::worker::pool::work_until_empty;
 use yakin_testkit::{BEGIN, TestDatabase, act, instant};
 
 pub use api::CRON_SECRET;
-pub use enemy::{Seeded, freeze};
 pub use mail::{header, relay_of, slow};
 pub use process::{Node, Told, tell, tell_within};
 

@@ -5,7 +5,8 @@ use std::collections::BTreeMap;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::Duration;
 
-use crate::common::{Node, Seeded, Site, freeze, header, relay_of, slow};
+use crate::common::{Node, Site, header, relay_of, slow};
+use crate::enemy::{Seeded, UnderFire};
 use yakin_testkit::stand_in::smtp::{Received, SmtpStandIn};
 
 const TENANTS: i64 = 4;
@@ -68,9 +69,8 @@ async fn victim(site: &Site, nodes: &[Node], random: &mut Seeded) -> Option<usiz
 /// Delivers while nodes that have letters under way are killed or frozen. Returns how many were.
 async fn deliver_under_fire(site: &Site, relay: &SmtpStandIn, seed: u64) -> (usize, usize) {
     let mut random = Seeded(seed);
-    let watcher = site.watcher().await;
-    let mut nodes = vec![site.serve().await, site.serve().await];
-    let (mut dead, mut frozen, mut next) = (Vec::new(), 0, 6);
+    let mut fire = UnderFire::begin(site).await;
+    let mut next = 6;
     let over = AtomicBool::new(false);
     let operator = async {
         let rounds = deliver(site).await;
@@ -79,34 +79,24 @@ async fn deliver_under_fire(site: &Site, relay: &SmtpStandIn, seed: u64) -> (usi
     };
     let enemy = async {
         while !over.load(Ordering::Relaxed) {
-            tokio::task::yield_now().await;
-            site.come_to_the_next_try().await;
-            site.expire_leases(&dead).await;
-            watcher.watch_step().await.expect("rescue");
-            if relay.mails().len() < next || dead.len() + frozen >= ATTACKS {
+            fire.pass().await;
+            let (killed, frozen) = fire.fallen();
+            if relay.mails().len() < next || killed + frozen >= ATTACKS {
                 continue;
             }
-            let Some(at) = victim(site, &nodes, &mut random).await else { continue };
+            let Some(at) = victim(site, &fire.nodes, &mut random).await else { continue };
             if random.below(4) == 0 {
-                freeze(site, &nodes[at], &watcher).await;
-                frozen += 1;
+                fire.freeze(at).await;
             } else {
-                let node = nodes.swap_remove(at);
-                dead.push(node.id);
-                node.kill();
-                nodes.push(site.serve().await);
+                fire.kill(at).await;
             }
             next = relay.mails().len() + 1 + usize::try_from(random.below(12)).expect("step");
         }
     };
     let (rounds, ()) = tokio::join!(operator, enemy);
-    println!("{rounds} rounds, {} kills, {frozen} freezes", dead.len());
-    for mut node in nodes {
-        assert_eq!(node.terminate(20).await.code(), Some(0));
-        assert_eq!(node.stderr(), "");
-    }
-    watcher.leave().await.expect("leave");
-    (dead.len(), frozen)
+    let (killed, frozen) = fire.end().await;
+    println!("{rounds} rounds, {killed} kills, {frozen} freezes");
+    (killed, frozen)
 }
 
 /// A letter's row, and the attempts that its history counts.

@@ -9,6 +9,7 @@ mod alert_mail;
 mod api_tour;
 mod backups;
 mod command_line;
+mod enemy;
 mod evidence;
 mod frozen_node;
 mod killed_delivery;

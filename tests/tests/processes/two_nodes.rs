@@ -3,7 +3,8 @@
 
 use std::sync::atomic::{AtomicBool, Ordering};
 
-use crate::common::{Node, Seeded, Site, freeze, until};
+use crate::common::{Node, Site, until};
+use crate::enemy::{Seeded, UnderFire};
 use jiff::civil::{Date, date};
 
 const TENANTS: u32 = 4;
@@ -41,9 +42,8 @@ async fn victim(site: &Site, nodes: &[Node], random: &mut Seeded) -> Option<usiz
 /// Lives the rest of the month and bills it. Returns how many nodes were killed and how many frozen.
 async fn live_under_fire(site: &Site, seed: u64) -> (usize, usize) {
     let mut random = Seeded(seed);
-    let watcher = site.watcher().await;
-    let mut nodes = vec![site.serve().await, site.serve().await];
-    let (mut dead, mut frozen, mut next) = (Vec::new(), 0, 5);
+    let mut fire = UnderFire::begin(site).await;
+    let mut next = 5;
     let over = AtomicBool::new(false);
     let operator = async {
         let mut wanted = days(FIRST, 31);
@@ -60,8 +60,7 @@ async fn live_under_fire(site: &Site, seed: u64) -> (usize, usize) {
     };
     let enemy = async {
         while !over.load(Ordering::Relaxed) {
-            tokio::task::yield_now().await;
-            site.come_to_the_next_try().await;
+            fire.pass().await;
             let (attempts, billing): (i64, bool) = sqlx::query_as(
                 "SELECT (SELECT count(*) FROM yakin.job_history WHERE batch_id <> 'REALTIME_002'),
                         EXISTS (SELECT FROM yakin.runs WHERE batch_id = 'BATCH-302' AND state <> 'ended')",
@@ -69,32 +68,21 @@ async fn live_under_fire(site: &Site, seed: u64) -> (usize, usize) {
             .fetch_one(&site.database.owner)
             .await
             .expect("history");
-            site.expire_leases(&dead).await;
-            watcher.watch_step().await.expect("rescue");
             if attempts < next {
                 continue;
             }
-            let Some(at) = victim(site, &nodes, &mut random).await else { continue };
+            let Some(at) = victim(site, &fire.nodes, &mut random).await else { continue };
             if random.below(3) == 0 {
-                freeze(site, &nodes[at], &watcher).await;
-                frozen += 1;
+                fire.freeze(at).await;
             } else {
-                let node = nodes.swap_remove(at);
-                dead.push(node.id);
-                node.kill();
-                nodes.push(site.serve().await);
+                fire.kill(at).await;
             }
             let step = if billing { 2 } else { 20 };
             next = attempts + 1 + i64::try_from(random.below(step)).expect("step");
         }
     };
     tokio::join!(operator, enemy);
-    for mut node in nodes {
-        assert_eq!(node.terminate(20).await.code(), Some(0));
-        assert_eq!(node.stderr(), "");
-    }
-    watcher.leave().await.expect("leave");
-    (dead.len(), frozen)
+    fire.end().await
 }
 
 #[tokio::test(flavor = "multi_thread")]

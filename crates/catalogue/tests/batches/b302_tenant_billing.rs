@@ -3,7 +3,7 @@
 
 use std::sync::Arc;
 
-use crate::billing_world::{Usage, issuer, usage};
+use crate::billing_world::{self, Usage, issuer, usage};
 use serde_json::Value;
 use yakin_domain::billing::{self, BillingInput, price};
 use yakin_engine::error::EngineError;
@@ -83,34 +83,17 @@ async fn recalculate(w: &World, date: &str, tenant: i64) -> Seen {
 
 /// All invoices: number, revision, kind, state, subtotal, tax, total.
 async fn invoices(w: &World) -> String {
-    w.one(
-        "SELECT coalesce(string_agg(concat_ws(' ', number, revision, kind, state, subtotal, tax, total), E'\\n'
-                                    ORDER BY number), '') FROM app.invoices",
-    )
-    .await
+    billing_world::invoices(w, "number, revision, kind, state, subtotal, tax, total").await
 }
 
 /// The lines of an invoice: item and amount.
 async fn lines(w: &World, number: &str) -> String {
-    w.one(&format!(
-        "SELECT coalesce(string_agg(item || ' ' || amount, ', ' ORDER BY line_no), '')
-           FROM app.invoice_lines JOIN app.invoices USING (tenant_id, invoice_id) WHERE number = '{number}'"
-    ))
-    .await
+    billing_world::lines(w, number, "item, amount").await
 }
 
 /// All that the batch may write, as one text.
 async fn everything(w: &World) -> String {
-    w.one(
-        "SELECT concat((SELECT string_agg(i::text, E'\\n' ORDER BY i.invoice_id) FROM app.invoices i),
-                       (SELECT string_agg(l::text, E'\\n' ORDER BY l) FROM app.invoice_lines l),
-                       (SELECT string_agg(t::text, E'\\n' ORDER BY t) FROM app.invoice_taxes t),
-                       (SELECT string_agg(c::text, E'\\n' ORDER BY c) FROM app.invoice_counters c),
-                       (SELECT string_agg(e::text, E'\\n' ORDER BY e.event_id) FROM app.invoice_events e),
-                       (SELECT string_agg(k::text, E'\\n' ORDER BY k) FROM app.usage_corrections k),
-                       (SELECT string_agg(s::text, E'\\n' ORDER BY s) FROM app.usage_statistics s))",
-    )
-    .await
+    billing_world::everything(w, &["usage_corrections", "usage_statistics"]).await
 }
 
 #[tokio::test]

@@ -1,4 +1,4 @@
-//! What the tests of billing share: who issues, and a stand-in for the usage that BATCH-302 needs.
+//! What the tests of billing share: who issues, what was issued, and a stand-in for the usage that BATCH-302 needs.
 
 use serde_json::Value;
 use yakin_domain::billing::issuer::Issuer;
@@ -62,4 +62,31 @@ pub async fn usage(w: &World, tenant: i64, month: &str) {
           WHERE tenant_id = {tenant} ON CONFLICT DO NOTHING"
     ))
     .await;
+}
+
+/// All invoices, by number.
+pub async fn invoices(w: &World, columns: &str) -> String {
+    w.one(&format!(
+        "SELECT coalesce(string_agg(concat_ws(' ', {columns}), E'\\n' ORDER BY number), '') FROM app.invoices"
+    ))
+    .await
+}
+
+/// The lines of an invoice.
+pub async fn lines(w: &World, number: &str, columns: &str) -> String {
+    w.one(&format!(
+        "SELECT coalesce(string_agg(concat_ws(' ', {columns}), ', ' ORDER BY line_no), '')
+           FROM app.invoice_lines JOIN app.invoices USING (tenant_id, invoice_id) WHERE number = '{number}'"
+    ))
+    .await
+}
+
+/// All that both engines write, and these tables, as one text.
+pub async fn everything(w: &World, also: &[&str]) -> String {
+    let tables =
+        ["invoices", "invoice_lines", "invoice_taxes", "invoice_counters", "invoice_events"];
+    let rows = tables.iter().chain(also).map(|table| {
+        format!("(SELECT string_agg(r::text, E'\\n' ORDER BY r::text) FROM app.{table} r)")
+    });
+    w.one(&format!("SELECT concat({})", rows.collect::<Vec<_>>().join(", "))).await
 }

@@ -3,7 +3,7 @@
 
 use std::sync::Arc;
 
-use crate::billing_world::{Usage, issuer, usage};
+use crate::billing_world::{self, Usage, issuer, usage};
 use crate::common::Post;
 use serde_json::Value;
 use yakin_domain::billing;
@@ -67,35 +67,17 @@ async fn run(w: &World, date: &str) -> Seen {
 
 /// All invoices: number, revision, state, subtotal, tax, total.
 async fn invoices(w: &World) -> String {
-    w.one(
-        "SELECT coalesce(string_agg(concat_ws(' ', number, revision, state, subtotal, tax, total), E'\\n'
-                                    ORDER BY number), '') FROM app.invoices",
-    )
-    .await
+    billing_world::invoices(w, "number, revision, state, subtotal, tax, total").await
 }
 
 /// The lines of an invoice: item, quantity and amount.
 async fn lines(w: &World, number: &str) -> String {
-    w.one(&format!(
-        "SELECT coalesce(string_agg(concat_ws(' ', item, quantity, amount), ', ' ORDER BY line_no), '')
-           FROM app.invoice_lines JOIN app.invoices USING (tenant_id, invoice_id) WHERE number = '{number}'"
-    ))
-    .await
+    billing_world::lines(w, number, "item, quantity, amount").await
 }
 
 /// All that the batch may write, as one text.
 async fn everything(w: &World) -> String {
-    w.one(
-        "SELECT concat((SELECT string_agg(i::text, E'\\n' ORDER BY i.invoice_id) FROM app.invoices i),
-                       (SELECT string_agg(l::text, E'\\n' ORDER BY l) FROM app.invoice_lines l),
-                       (SELECT string_agg(t::text, E'\\n' ORDER BY t) FROM app.invoice_taxes t),
-                       (SELECT string_agg(c::text, E'\\n' ORDER BY c) FROM app.invoice_counters c),
-                       (SELECT string_agg(e::text, E'\\n' ORDER BY e.event_id) FROM app.invoice_events e),
-                       (SELECT string_agg(u::text, E'\\n' ORDER BY u) FROM app.company_usage_daily u),
-                       (SELECT string_agg(d::text, E'\\n' ORDER BY d.delivery_id) FROM app.deliveries d),
-                       (SELECT string_agg(f::text, E'\\n' ORDER BY f.file_id) FROM app.files f))",
-    )
-    .await
+    billing_world::everything(w, &["company_usage_daily", "deliveries", "files"]).await
 }
 
 #[tokio::test]

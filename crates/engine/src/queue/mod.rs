@@ -101,8 +101,3 @@ impl Job {
 pub(crate) fn label(job: i64, token: i64) -> String {
     format!("yakin job {job} token {token}")
 }
-
-/// The name of a node's settling of many jobs in `pg_stat_activity`.
-pub(crate) fn settling_label(node: i64) -> String {
-    format!("yakin node {node} settling")
-}

@@ -5,7 +5,7 @@ use sqlx::Executor;
 use sqlx::postgres::PgPool;
 
 use super::settle::{Settlement, settle};
-use super::{Job, LEASE_SECONDS, label, settling_label};
+use super::{Job, LEASE_SECONDS, label};
 use crate::outcome::{Cause, Stop};
 use crate::registry::Registry;
 use crate::tx::Tx;
@@ -34,10 +34,7 @@ pub async fn rescue(
             Some(Settlement::stopped(job, spec, &stop, now))
         })
         .collect();
-    let mut tx = Tx::engine(pool).await?;
-    let settled = settle(&mut tx, &lost, now).await?;
-    tx.commit().await?;
-    Ok(settled.len())
+    Ok(settle(pool, &lost, &[], now).await?.len())
 }
 
 /// The attempts (job, token) of known batches whose lease ran out.
@@ -64,14 +61,6 @@ async fn terminate(
     let still = self::expired(pool, registry).await?;
     let mut lost: Vec<String> = raised.iter().map(|job| label(job.id, job.token - 1)).collect();
     lost.extend(expired.iter().filter(|e| still.contains(e)).map(|(id, token)| label(*id, *token)));
-    let silent: Vec<i64> = sqlx::query_scalar(
-        "SELECT id FROM yakin.nodes WHERE real_ended IS NULL
-            AND real_heartbeat < clock_timestamp() - make_interval(secs => $1) ORDER BY id DESC LIMIT 1000",
-    )
-    .bind(LEASE_SECONDS)
-    .fetch_all(pool)
-    .await?;
-    lost.extend(silent.into_iter().map(settling_label));
     let mut tx = Tx::engine(pool).await?;
     // backends belong to the login, which need not be the engine's role itself
     tx.inner()?.execute("SET LOCAL ROLE NONE").await?;

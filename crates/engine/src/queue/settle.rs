@@ -2,16 +2,19 @@
 
 use std::borrow::Borrow;
 use std::collections::BTreeMap;
+use std::io::Write;
 
 use jiff::Timestamp;
 use jiff_sqlx::ToSqlx;
 use serde::Serialize;
+use serde_json::ser::{CharEscape, CompactFormatter, Formatter, Serializer};
 use serde_json::{Value, json};
+use sqlx::PgExecutor;
 
 use super::Job;
 use crate::outcome::{Cause, Done, Report, Stop};
+use crate::record::logs::Kept;
 use crate::spec::Spec;
-use crate::tx::Tx;
 
 /// One attempt's end, in the shape `yakin.settle` reads: fields that say nothing are left out, since thousands of these
 /// are read at once.
@@ -181,18 +184,43 @@ pub fn fingerprint(spec: &Spec, cause: Cause, message: &str) -> String {
     hex::encode(&digest[..5])
 }
 
-/// Settles attempts in the transaction; returns the ids whose token still matched.
+/// Settles attempts and keeps their log lines, in one statement, which on a pool is a transaction of its own: nobody who
+/// freezes leaves it open. Returns the ids whose token still matched; a transaction that ends with one of its own must
+/// not commit when that is missing.
 pub async fn settle(
-    tx: &mut Tx,
+    on: impl PgExecutor<'_>,
     results: &[impl Borrow<Settlement> + Serialize],
+    lines: &[Kept],
     now: Timestamp,
 ) -> Result<Vec<i64>, sqlx::Error> {
     if results.is_empty() {
         return Ok(Vec::new());
     }
-    sqlx::query_scalar("SELECT yakin.settle($1, $2)")
-        .bind(sqlx::types::Json(results))
+    sqlx::query_scalar(include_str!("settle.sql"))
+        .bind(rows_of(results)?)
         .bind(now.to_sqlx())
-        .fetch_one(tx.inner()?)
+        .bind(rows_of(lines)?)
+        .fetch_one(on)
         .await
+}
+
+/// JSON that PostgreSQL takes: texts of outside systems may hold a NUL, which no text there can.
+fn rows_of(rows: &[impl Serialize]) -> Result<String, sqlx::Error> {
+    struct NoNul;
+    impl Formatter for NoNul {
+        fn write_char_escape<W: Write + ?Sized>(
+            &mut self,
+            writer: &mut W,
+            escape: CharEscape,
+        ) -> std::io::Result<()> {
+            match escape {
+                CharEscape::AsciiControl(0) => writer.write_all("\u{FFFD}".as_bytes()),
+                other => CompactFormatter.write_char_escape(writer, other),
+            }
+        }
+    }
+    let mut text = Vec::with_capacity(rows.len() * 128);
+    rows.serialize(&mut Serializer::with_formatter(&mut text, NoNul))
+        .and_then(|()| String::from_utf8(text).map_err(serde::ser::Error::custom))
+        .map_err(|e| sqlx::Error::Encode(e.into()))
 }

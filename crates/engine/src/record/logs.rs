@@ -3,13 +3,12 @@
 use std::sync::{Mutex, PoisonError};
 
 use jiff::Timestamp;
-use jiff_sqlx::ToSqlx;
+use serde::Serialize;
 use serde_json::Value;
 
 use crate::queue::Job;
 use crate::run::RunFacts;
 use crate::spec::Spec;
-use crate::tx::Tx;
 
 /// Lines kept per attempt; further ones are counted.
 pub const LINES_PER_ATTEMPT: usize = 200;
@@ -92,30 +91,41 @@ impl Lines {
         }
     }
 
-    /// Stores the lines with the transaction.
-    pub(crate) async fn store(&self, tx: &mut Tx) -> Result<(), sqlx::Error> {
-        let (lines, dropped) = {
-            let mut kept = self.kept.lock().unwrap_or_else(PoisonError::into_inner);
-            std::mem::take(&mut *kept)
-        };
-        if lines.is_empty() {
-            return Ok(());
+    /// The lines so far, as the database keeps them.
+    pub(crate) fn kept(&self) -> Vec<Kept> {
+        let kept = self.kept.lock().unwrap_or_else(PoisonError::into_inner);
+        let (lines, dropped) = &*kept;
+        let mut rows: Vec<Kept> = (1..)
+            .zip(lines)
+            .map(|(no, line)| Kept {
+                run_id: self.run,
+                tenant_id: self.tenant,
+                job_id: self.job,
+                attempt: self.attempt,
+                line: no,
+                logged_at: line.at,
+                level: line.level.word(),
+                message: line.message.clone(),
+                metadata: line.metadata.clone(),
+            })
+            .collect();
+        if let (Some(last), true) = (rows.last_mut(), *dropped > 0) {
+            last.message.push_str(&format!(" (and {dropped} lines more were not kept)"));
         }
-        let mut messages: Vec<String> = lines.iter().map(|l| l.message.clone()).collect();
-        if let (Some(last), true) = (messages.last_mut(), dropped > 0) {
-            last.push_str(&format!(" (and {dropped} lines more were not kept)"));
-        }
-        sqlx::query(include_str!("logs_insert.sql"))
-            .bind(self.run)
-            .bind(self.tenant)
-            .bind(self.job)
-            .bind(self.attempt)
-            .bind(lines.iter().map(|l| l.at.to_sqlx()).collect::<Vec<_>>())
-            .bind(lines.iter().map(|l| l.level.word()).collect::<Vec<_>>())
-            .bind(messages)
-            .bind(lines.iter().map(|l| l.metadata.clone()).collect::<Vec<_>>())
-            .execute(tx.inner()?)
-            .await
-            .map(|_| ())
+        rows
     }
+}
+
+/// A row of `yakin.run_logs`.
+#[derive(Debug, Serialize)]
+pub struct Kept {
+    run_id: i64,
+    tenant_id: i64,
+    job_id: i64,
+    attempt: i32,
+    line: i32,
+    logged_at: Timestamp,
+    level: &'static str,
+    message: String,
+    metadata: Value,
 }

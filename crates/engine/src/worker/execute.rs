@@ -19,10 +19,16 @@ use crate::run::{Attempt, PlatformRun, TenantRun};
 
 /// Executes a claimed job and settles it.
 pub async fn execute(engine: &Engine, job: Job) {
+    execute_with(engine, job, ()).await;
+}
+
+/// The same with a permit, which is given back when the work is over: its end is written with others' while the next
+/// works.
+pub async fn execute_with<P: Send>(engine: &Engine, job: Job, permit: P) {
     let Some(batch) = engine.registry.get(&job.batch).cloned() else { return };
     let cancelled = engine.hold(&job);
     let (id, token) = (job.id, job.token);
-    let settled = attempt(engine, &batch, job, cancelled).await;
+    let settled = attempt(engine, &batch, job, cancelled, permit).await;
     engine.let_go(id);
     if !settled {
         tracing::warn!(
@@ -33,11 +39,12 @@ pub async fn execute(engine: &Engine, job: Job) {
     }
 }
 
-async fn attempt(
+async fn attempt<P: Send>(
     engine: &Engine,
     batch: &Arc<dyn AnyBatch>,
     job: Job,
     cancelled: tokio_util::sync::CancellationToken,
+    permit: P,
 ) -> bool {
     let spec = batch.spec();
     let prepared = match job.run {
@@ -48,7 +55,9 @@ async fn attempt(
         Ok(facts) => facts,
         Err(stop) => {
             let settlement = Settlement::stopped(&job, spec, &stop, engine.clock.now());
-            return engine.settler.settle(settlement, None).await;
+            let written = engine.settler.hand_in(settlement, None).await;
+            drop(permit);
+            return written.await;
         }
     };
     let attempt = Arc::new(Attempt::new(engine, spec, facts, job));
@@ -87,7 +96,9 @@ async fn attempt(
         }
     };
     let settlement = attempt.cost.onto(settlement);
-    engine.settler.settle(settlement, Some(attempt)).await
+    let written = engine.settler.hand_in(settlement, Some(attempt)).await;
+    drop(permit);
+    written.await
 }
 
 async fn work(engine: &Engine, batch: &Arc<dyn AnyBatch>, attempt: Arc<Attempt>) -> Outcome {

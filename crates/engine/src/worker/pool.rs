@@ -5,8 +5,9 @@ use std::time::Duration;
 
 use tokio::sync::Semaphore;
 use tokio_util::sync::CancellationToken;
+use tokio_util::task::TaskTracker;
 
-use super::execute::execute;
+use super::execute::{execute, execute_with};
 use crate::engine::Engine;
 use crate::queue::{JobKind, claim};
 use crate::spec::Queue;
@@ -53,7 +54,7 @@ pub async fn work_queue(
     drain: Duration,
 ) {
     let free = Arc::new(Semaphore::new(permits));
-    let all = u32::try_from(permits).unwrap_or(u32::MAX);
+    let under_way = TaskTracker::new();
     let mut again = SOON;
     while !stop.is_cancelled() {
         let first = tokio::select! {
@@ -82,13 +83,12 @@ pub async fn work_queue(
             // a follow-up holds no run open; in virtual time its end may let time go on
             let planner_waits = job.kind != JobKind::FollowUp || engine.clock.is_set();
             // (boxed: spawning moves a future about, and this one is large)
-            tokio::spawn(Box::pin(async move {
-                execute(&engine, job).await;
+            under_way.spawn(Box::pin(async move {
+                execute_with(&engine, job, permit).await;
                 engine.job_ended.notify_waiters();
                 if planner_waits {
                     engine.wake_planner.notify_one();
                 }
-                drop(permit);
             }));
         }
         drop(held);
@@ -105,8 +105,8 @@ pub async fn work_queue(
             again = SOON;
         }
     }
-    let finished = tokio::time::timeout(drain, free.acquire_many(all)).await;
-    if finished.is_err() {
+    under_way.close();
+    if tokio::time::timeout(drain, under_way.wait()).await.is_err() {
         tracing::warn!(
             queue = queue.name(),
             "draining took too long; the rest is rescued by another node"

@@ -9,10 +9,10 @@ use tokio::sync::{mpsc, oneshot};
 
 use crate::clock::Clock;
 use crate::outcome::{Cause, Stop};
+use crate::queue::LEASE_SECONDS;
 use crate::queue::settle::{Settlement, settle};
-use crate::queue::{LEASE_SECONDS, settling_label};
+use crate::record::logs::Kept;
 use crate::run::Attempt;
-use crate::tx::{Role, Tx};
 
 /// At most so many in one transaction.
 const BATCH: usize = 500;
@@ -37,12 +37,12 @@ impl std::fmt::Debug for Item {
 
 impl Settler {
     /// Starts the writing task; it ends when the last handle is dropped.
-    pub fn start(pool: PgPool, clock: Clock, node: i64) -> Settler {
+    pub fn start(pool: PgPool, clock: Clock) -> Settler {
         let (sender, mut receiver) = mpsc::channel::<Item>(BATCH);
         tokio::spawn(async move {
             let mut items = Vec::with_capacity(BATCH);
             while receiver.recv_many(&mut items, BATCH).await > 0 {
-                let settled = write_when_there(&pool, &clock, node, &items).await;
+                let settled = write_when_there(&pool, &clock, &items).await;
                 for item in items.drain(..) {
                     let _ = item.told.send(settled.contains(&item.settlement.id));
                 }
@@ -51,21 +51,26 @@ impl Settler {
         Settler(sender)
     }
 
-    /// Settles; `false` when the token no longer matched (or the database failed).
-    pub async fn settle(&self, settlement: Settlement, attempt: Option<Arc<Attempt>>) -> bool {
+    /// Hands in an attempt's end; the answer is `false` when the token no longer matched (or the database failed). It
+    /// waits while a thousand ends or so are not written yet.
+    pub async fn hand_in(
+        &self,
+        settlement: Settlement,
+        attempt: Option<Arc<Attempt>>,
+    ) -> impl Future<Output = bool> + use<> {
         let (told, answer) = oneshot::channel();
         let sent = self.0.send(Item { settlement, attempt, told }).await;
-        sent.is_ok() && answer.await.unwrap_or(false)
+        async move { sent.is_ok() && answer.await.unwrap_or(false) }
     }
 }
 
 /// Writes, and tries again while the database is away: what is known already would else be found out by rescue, half a
 /// minute later, as a lost worker. The tokens keep a second writing from doing anything twice.
-async fn write_when_there(pool: &PgPool, clock: &Clock, node: i64, items: &[Item]) -> Vec<i64> {
+async fn write_when_there(pool: &PgPool, clock: &Clock, items: &[Item]) -> Vec<i64> {
     let (begun, leases) =
         (Instant::now(), Duration::from_secs(LEASE_SECONDS.unsigned_abs().into()));
     loop {
-        let error = match write(pool, clock, node, items).await {
+        let error = match write(pool, clock, items).await {
             Ok(settled) => return settled,
             Err(error) => error,
         };
@@ -84,18 +89,9 @@ async fn write_when_there(pool: &PgPool, clock: &Clock, node: i64, items: &[Item
     }
 }
 
-async fn write(
-    pool: &PgPool,
-    clock: &Clock,
-    node: i64,
-    items: &[Item],
-) -> Result<Vec<i64>, sqlx::Error> {
+async fn write(pool: &PgPool, clock: &Clock, items: &[Item]) -> Result<Vec<i64>, sqlx::Error> {
     let settlements: Vec<&Settlement> = items.iter().map(|i| &i.settlement).collect();
-    let mut tx = Tx::begin(pool, Role::Engine, &settling_label(node), false).await?;
-    let settled = settle(&mut tx, &settlements, clock.now()).await?;
-    for attempt in items.iter().filter_map(|i| i.attempt.as_ref()) {
-        attempt.lines.store(&mut tx).await?;
-    }
-    tx.commit().await?;
-    Ok(settled)
+    let attempts = items.iter().filter_map(|i| i.attempt.as_ref());
+    let lines: Vec<Kept> = attempts.flat_map(|a| a.lines.kept()).collect();
+    settle(pool, &settlements, &lines, clock.now()).await
 }

@@ -173,7 +173,7 @@ async fn a_cap_set_while_attempts_end_counts_exactly_those_that_run() {
     let running = claim_some(&world, 4).await;
     let mut ending = Tx::engine(&world.pool).await.unwrap();
     let done = Settlement::done(&running[0], &Done::default(), None);
-    assert_eq!(settle(&mut ending, &[done], world.clock.now()).await.unwrap().len(), 1);
+    assert_eq!(settle(&mut ending, &[done], &[], world.clock.now()).await.unwrap().len(), 1);
     // nobody who claims waits for it
     assert_eq!(claim_some(&world, 2).await.len(), 2);
     let pool = world.pool.clone();

@@ -75,6 +75,72 @@ async fn log_lines_and_messages_are_bounded_and_say_so() {
     assert!(world.one::<i32>(longest).await <= 4000);
 }
 
+struct Garbles;
+impl Batch for Garbles {
+    type Params = serde_json::Value;
+    const SPEC: Spec = tenants("T-GARBLES");
+    async fn tenant(run: &TenantRun, _: &Self::Params) -> Outcome {
+        run.info("it said \0", json!({"re\0ply": ["250 \0"]}));
+        Err(Stop::give_up(Cause::Network, "554 \0 \\u0000 \u{1}"))
+    }
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn what_outside_systems_say_is_kept_without_the_bytes_that_no_text_may_hold() {
+    let world = World::new(vec![entry::<Garbles>()]).await;
+    world.tenant("a").await;
+    let run = world.run("T-GARBLES", None, &[]).await;
+    assert_eq!(run.outcome(), "failed");
+    let error: String = world.one("SELECT error FROM yakin.dead_letters").await;
+    assert_eq!(error, "554 \u{FFFD} \\u0000 \u{1}");
+    let line: String = world
+        .one("SELECT message || ' ' || metadata FROM yakin.run_logs WHERE tenant_id <> 0 AND line = 1")
+        .await;
+    assert_eq!(line, "it said \u{FFFD} {\"re\u{FFFD}ply\": [\"250 \u{FFFD}\"]}");
+}
+
+struct Refused;
+impl Batch for Refused {
+    type Params = serde_json::Value;
+    const SPEC: Spec = Spec { retry: fixed(2, secs(5)), ..tenants("T-REFUSED") };
+    async fn tenant(run: &TenantRun, _: &Self::Params) -> Outcome {
+        run.write(async |_| {
+            run.info("all is written", json!({}));
+            Ok(Done::default())
+        })
+        .await
+    }
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn lines_of_an_attempt_whose_end_was_refused_are_kept_and_once() {
+    let world = World::new(vec![entry::<Refused>()]).await;
+    world.tenant("a").await;
+    world
+        .sql(
+            "CREATE FUNCTION yakin.refuse() RETURNS trigger LANGUAGE plpgsql AS $$ BEGIN
+                 IF NEW.kind = 'tenant' AND NEW.outcome = 'done' AND NEW.attempt = 1 THEN
+                     RAISE EXCEPTION 'somebody else was first' USING ERRCODE = '40001';
+                 END IF;
+                 RETURN NEW;
+             END $$;
+             CREATE TRIGGER refuse BEFORE INSERT ON yakin.job_history FOR EACH ROW EXECUTE FUNCTION yakin.refuse()",
+        )
+        .await;
+    let run = begin(&world, "T-REFUSED", Wanted::default()).await;
+    world.settle().await;
+    crate::common::pass_seconds(&world, 10);
+    world.settle().await;
+    assert_eq!(world.seen(run).await.outcome(), "succeeded");
+    let lines =
+        "SELECT string_agg(concat_ws(' ', attempt, level, message), E'\\n' ORDER BY attempt, line)
+                   FROM yakin.run_logs WHERE tenant_id <> 0";
+    let told = world.one::<String>(lines).await;
+    let told: Vec<&str> = told.lines().collect();
+    assert_eq!((told[0], told[2]), ("1 info all is written", "2 info all is written"));
+    assert!(told.len() == 3 && told[1].contains("somebody else was first"), "{told:?}");
+}
+
 static TOLD: Gate = Gate::new();
 struct Tells;
 impl Batch for Tells {

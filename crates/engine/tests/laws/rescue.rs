@@ -141,7 +141,7 @@ async fn a_worker_frozen_after_its_completion_was_written_loses_its_lane() {
     // as a worker that stops between its completion and its commit: the job's row is deleted, the lane locked
     let mut tx = Tx::begin(&world.pool, Role::Engine, &job.label(), false).await.unwrap();
     let done = Settlement::done(&job, &Done::default(), None);
-    assert_eq!(settle(&mut tx, &[done], world.clock.now()).await.unwrap(), [job.id]);
+    assert_eq!(settle(&mut tx, &[done], &[], world.clock.now()).await.unwrap(), [job.id]);
     second_does_it(&world, &second).await;
     assert!(tx.commit().await.is_err());
     assert_eq!(world.seen(run).await.outcome(), "succeeded");
@@ -158,40 +158,43 @@ async fn begin_frozen(world: &World) -> i64 {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn a_node_frozen_while_it_settles_many_jobs_loses_their_lanes() {
-    let (world, second, working) = two_nodes(|| vec![entry::<Plain>()]).await;
-    working.await.unwrap();
-    let run = begin_frozen(&world).await;
+async fn a_node_frozen_while_it_settles_ends_its_jobs_and_holds_no_lane() {
+    let world = empty_world().await;
+    enqueue(&world, 1, 1).await;
     // (only where a cap counts what runs is a lane held until its jobs' end is written)
-    world.sql("UPDATE yakin.lanes SET cap = 5 WHERE tenant_id <> 0").await;
-    // the ledger's row is held by somebody, so that the settling stops in its middle
+    world.sql("UPDATE yakin.lanes SET cap = 5").await;
+    let job = claim_some(&world, 1).await.remove(0);
+    let free = "SELECT FROM yakin.lanes FOR UPDATE NOWAIT";
+    // the history is held by somebody, so that the settling stops in its middle
     let mut holder = world.database.owner.begin().await.unwrap();
-    let hold = "SELECT FROM yakin.run_tenants WHERE run_id = $1 FOR UPDATE";
-    sqlx::query(hold).bind(run).execute(&mut *holder).await.unwrap();
-    let job = world.engine.claim(Queue::Default, 1).await.jobs.remove(0);
-    expire_leases(&world).await;
-    let engine = world.engine.clone();
-    let working = tokio::spawn(async move { execute(&engine, job).await });
-    let settling = "FROM pg_stat_activity WHERE application_name LIKE 'yakin node % settling'
-                       AND datname = current_database()";
-    until(&world, &format!("SELECT EXISTS (SELECT {settling} AND wait_event_type = 'Lock')")).await;
-    let backend: i32 = world.one(&format!("SELECT pid {settling}")).await;
-    world.sql("UPDATE yakin.nodes SET real_heartbeat = '2020-01-01' WHERE name = 'test'").await;
-    let mut lane = world.database.owner.begin().await.unwrap();
-    let free = "SELECT FROM yakin.lanes WHERE tenant_id <> 0 FOR UPDATE NOWAIT";
-    assert!(sqlx::query(free).execute(&mut *lane).await.is_err(), "the lane is held");
-    lane.rollback().await.unwrap();
-    second.watch_step().await.unwrap();
-    let ended = format!("SELECT NOT EXISTS (SELECT FROM pg_stat_activity WHERE pid = {backend})");
-    until(&world, &ended).await;
+    sqlx::query("LOCK TABLE yakin.job_history").execute(&mut *holder).await.unwrap();
+    let (url, now) = (world.database.url("yakin_engine"), world.clock.now());
+    let (freeze, frozen) = tokio::sync::oneshot::channel();
+    let (wake, woken) = std::sync::mpsc::channel();
+    // a thread that stops between the statement and its answer, and keeps the connection
+    let settling = std::thread::spawn(move || {
+        let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build().unwrap();
+        let pool = runtime.block_on(yakin_engine::database::connect(&url, 1)).unwrap();
+        let results = [Settlement::done(&job, &Done::default(), None)];
+        let mut ending = Box::pin(settle(&pool, &results, &[], now));
+        runtime.block_on(async {
+            tokio::select! {
+                _ = &mut ending => panic!("nothing held it up"),
+                stop = frozen => stop.unwrap(),
+            }
+        });
+        woken.recv().unwrap();
+        runtime.block_on(ending).unwrap()
+    });
+    until(&world, WAITS).await;
+    freeze.send(()).unwrap();
+    assert!(sqlx::query(free).execute(&world.database.owner).await.is_err(), "the lane is held");
     holder.rollback().await.unwrap();
-    // it lives after all: its second try finds the token unchanged and ends the job, once
-    working.await.unwrap();
-    world.engine.advance_step().await.unwrap();
-    assert_eq!(world.seen(run).await.outcome(), "succeeded");
-    let ends =
-        format!("SELECT count(*) FROM yakin.job_history WHERE run_id = {run} AND kind = 'tenant'");
-    assert_eq!(world.one::<i64>(&ends).await, 1);
+    until(&world, "SELECT NOT EXISTS (SELECT FROM yakin.jobs)").await;
+    sqlx::query(free).execute(&world.database.owner).await.unwrap();
+    wake.send(()).unwrap();
+    assert_eq!(settling.join().unwrap().len(), 1, "its answer waited for it");
+    assert_eq!(world.one::<i64>("SELECT count(*) FROM yakin.job_history").await, 1);
     assert!(world.one::<bool>(LANES_HOLD).await);
 }
 
@@ -316,12 +319,8 @@ async fn an_end_that_waits_for_a_heartbeat_ends_the_job_all_the_same() {
         let later =
             later.iter().map(|job| Settlement::stopped(job, &SPEC, &Stop::Later { at: now }, now));
         let results: Vec<Settlement> = done.chain(later).collect();
-        let ending = tokio::spawn(async move {
-            let mut tx = Tx::engine(&pool).await.unwrap();
-            let settled = settle(&mut tx, &results, now).await.unwrap();
-            tx.commit().await.unwrap();
-            settled.len()
-        });
+        let ending =
+            tokio::spawn(async move { settle(&pool, &results, &[], now).await.unwrap().len() });
         until(&world, WAITS).await;
         beating.commit().await.unwrap();
         assert_eq!(ending.await.unwrap(), 3, "{again} of them tried again");
@@ -343,12 +342,7 @@ async fn an_end_that_waits_for_a_rescue_ends_nothing() {
     let (pool, now) = (world.pool.clone(), world.clock.now());
     let results: Vec<_> =
         running.iter().map(|job| Settlement::done(job, &Done::default(), None)).collect();
-    let ending = tokio::spawn(async move {
-        let mut tx = Tx::engine(&pool).await.unwrap();
-        let settled = settle(&mut tx, &results, now).await.unwrap();
-        tx.commit().await.unwrap();
-        settled
-    });
+    let ending = tokio::spawn(async move { settle(&pool, &results, &[], now).await.unwrap() });
     until(&world, WAITS).await;
     rescuing.commit().await.unwrap();
     assert_eq!(ending.await.unwrap(), [running[1].id], "the other one's token still matched");

@@ -33,6 +33,7 @@ macro_rules! stands {
 }
 stands!(Drained, DRAIN, "T-DRAIN");
 stands!(Stuck, STUCK, "T-STUCK");
+stands!(Written, WRITTEN, "T-WRITTEN");
 
 /// A node in the background, and the way to stop it.
 fn serving(
@@ -103,6 +104,32 @@ async fn a_node_that_is_stopped_ends_what_runs_begins_nothing_and_says_goodbye()
         world.one::<i64>("SELECT count(*) FROM yakin.jobs WHERE state = 'running'").await,
         0
     );
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn the_next_attempts_work_while_ends_wait_to_be_written_and_a_stop_waits_for_both() {
+    let world = World::new(vec![entry::<Written>()]).await;
+    for code in ["a", "b", "c", "d"] {
+        world.tenant(code).await;
+    }
+    let run = begin(&world, "T-WRITTEN", Wanted::default()).await;
+    let (serving, stop) = serving(&world, world.engine.clone(), PATIENCE);
+    WRITTEN.wait(2).await;
+    let mut holder = world.database.owner.begin().await.unwrap();
+    let hold = "SELECT FROM yakin.run_tenants WHERE run_id = $1 FOR UPDATE";
+    sqlx::query(hold).bind(run).execute(&mut *holder).await.unwrap();
+    WRITTEN.open(2);
+    WRITTEN.wait(2).await;
+    let running = "SELECT count(*) FROM yakin.jobs WHERE state = 'running' AND kind = 'tenant'";
+    assert_eq!(world.one::<i64>(running).await, 4, "two work, two ends are not written yet");
+    stop.cancel();
+    WRITTEN.open(2);
+    tokio::time::sleep(Duration::from_millis(100)).await;
+    assert!(!serving.is_finished(), "their ends are still to be written");
+    holder.rollback().await.unwrap();
+    ended(serving).await;
+    let states = "SELECT string_agg(state, ' ') FROM yakin.run_tenants";
+    assert_eq!(world.one::<String>(states).await, "done done done done");
 }
 
 #[tokio::test(flavor = "multi_thread")]
