@@ -26,7 +26,7 @@ pub async fn run(world: &World) -> anyhow::Result<Report> {
         .add(Row::new("until all run again, longest", longest, "s").aim("≤ 30 s", longest <= 30.0));
     report.note(format!(
         "{JOBS} jobs, {rounds} rounds. A lease is 30 s, renewed every 10 s, so 20 to 30 s of it are left; the watch \
-         that follows looks every 5 s. Settings of peers as shipped: graphile_worker never (recovery off), BullMQ 60 s"
+         looks when the next one runs out. Settings of peers as shipped: graphile_worker never (recovery off), BullMQ 60 s"
     ));
     Ok(report)
 }

@@ -134,7 +134,7 @@ async fn watch_loop(engine: Arc<Engine>, stop: CancellationToken) {
         }
         hourly = (hourly + 1) % 720;
         tokio::select! {
-            () = tokio::time::sleep(Duration::from_secs(5)) => {}
+            () = tokio::time::sleep(engine.until_watch().await) => {}
             () = stop.cancelled() => {}
         }
     }

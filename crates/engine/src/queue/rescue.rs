@@ -1,5 +1,7 @@
 //! Jobs of workers that fell silent: raise the token, terminate exactly their backends, then settle them as lost.
 
+use std::time::Duration;
+
 use jiff::Timestamp;
 use sqlx::Executor;
 use sqlx::postgres::PgPool;
@@ -47,6 +49,22 @@ async fn expired(pool: &PgPool, registry: &Registry) -> Result<Vec<(i64, i64)>, 
     .bind(registry.ids())
     .fetch_all(pool)
     .await
+}
+
+/// When the next lease of a known batch's job runs out, from now; none where none is to run out. (What has run out
+/// already could not be rescued by the last look.)
+pub async fn next_expiry(
+    pool: &PgPool,
+    registry: &Registry,
+) -> Result<Option<Duration>, sqlx::Error> {
+    let seconds: Option<f64> = sqlx::query_scalar(
+        "SELECT extract(epoch FROM min(lease_until) - clock_timestamp())::float8 FROM yakin.jobs
+          WHERE state = 'running' AND lease_until > clock_timestamp() AND batch_id = ANY ($1)",
+    )
+    .bind(registry.ids())
+    .fetch_one(pool)
+    .await?;
+    Ok(seconds.map(|s| Duration::from_secs_f64(s.max(0.0)) + Duration::from_millis(1)))
 }
 
 /// Ends the backends of exactly the attempts that were lost: those raised, and those that could not be raised because

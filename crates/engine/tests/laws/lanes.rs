@@ -4,7 +4,6 @@ use yakin_engine::outcome::{Done, Stop};
 use yakin_engine::queue::settle::{Settlement, settle};
 use yakin_engine::queue::{Job, claim};
 use yakin_engine::spec::{Queue, Spec};
-use yakin_engine::tx::Tx;
 use yakin_testkit::World;
 
 use crate::common::tenants;

@@ -300,6 +300,27 @@ async fn a_job_that_loses_its_worker_again_and_again_becomes_a_dead_letter() {
     assert_eq!(world.one::<i64>("SELECT count(*) FROM yakin.jobs").await, 0);
 }
 
+#[tokio::test(flavor = "multi_thread")]
+async fn the_watch_rests_until_the_next_lease_runs_out_and_five_seconds_at_most() {
+    let world = World::new(vec![entry::<Known>()]).await;
+    let rest = async || world.engine.until_watch().await.as_millis();
+    assert_eq!(rest().await, 5000, "nothing runs");
+    enqueue(&world, 1, 2).await;
+    let running = claim_some(&world, 2).await;
+    assert_eq!(rest().await, 5000, "leases of 30 s");
+    let left = async |job: i64, time: &str| {
+        let lease = format!("lease_until = clock_timestamp() + interval '{time}'");
+        world.sql(&format!("UPDATE yakin.jobs SET {lease} WHERE id = {job}")).await;
+    };
+    left(running[0].id, "4 s").await;
+    assert!((1..=4001).contains(&rest().await));
+    left(running[0].id, "-1 s").await;
+    assert_eq!(rest().await, 5000, "what the last look could not rescue is looked at as usual");
+    left(running[1].id, "4 s").await;
+    world.sql("UPDATE yakin.jobs SET batch_id = 'T-NEWER'").await;
+    assert_eq!(rest().await, 5000, "another node's business");
+}
+
 /// Somebody waits for a row's lock.
 const WAITS: &str = "SELECT EXISTS (SELECT FROM pg_stat_activity WHERE wait_event_type = 'Lock'
                                        AND datname = current_database())";
