@@ -34,7 +34,7 @@ use crate::worker::settler::Settler;
 /// Connections for the queue's own statements: claims and the looks beside them, heartbeats, ends of attempts.
 const QUEUE_CONNECTIONS: u32 = 3;
 /// Between two looks at leases and alerts, at the most.
-const WATCH: Duration = Duration::from_secs(5);
+pub(crate) const WATCH: Duration = Duration::from_secs(5);
 
 /// What is known of a run, once somebody has asked.
 type KnownRun = Arc<OnceCell<Arc<RunFacts>>>;
@@ -231,13 +231,10 @@ impl Engine {
         crate::record::alerts::evaluate(&self.pool, &self.alert_routes, now).await
     }
 
-    /// How long the watch may rest: 5 s, or until the next lease runs out where that is sooner.
-    pub async fn until_watch(&self) -> Duration {
-        let next = rescue::next_expiry(&self.pool, &self.registry).await.unwrap_or_else(|error| {
-            tracing::warn!(%error, "the next lease's end is not known; looking as usual");
-            None
-        });
-        next.map_or(WATCH, |next| next.min(WATCH))
+    /// How long the watch may rest: [`WATCH`], or until the next lease runs out where that is sooner.
+    pub async fn until_watch(&self) -> Result<Duration, sqlx::Error> {
+        let next = rescue::next_expiry(&self.pool, &self.registry).await?;
+        Ok(next.map_or(WATCH, |next| next.min(WATCH)))
     }
 
     /// Extends the leases of this node's jobs; stops those it has lost and those of cancelled runs. Returns whether the

@@ -7,7 +7,7 @@ use sqlx::postgres::PgListener;
 use tokio_util::sync::CancellationToken;
 use tokio_util::task::TaskTracker;
 
-use crate::engine::Engine;
+use crate::engine::{Engine, WATCH};
 use crate::queue::HEARTBEAT_SECONDS;
 use crate::record::events;
 use crate::spec::Queue;
@@ -117,12 +117,19 @@ async fn stepped(engine: &Engine) -> bool {
     }
 }
 
+/// Watches once; how long to rest then.
+async fn watched(engine: &Engine) -> Result<Duration, sqlx::Error> {
+    engine.watch_step().await?;
+    engine.until_watch().await
+}
+
 async fn watch_loop(engine: Arc<Engine>, stop: CancellationToken) {
     let mut hourly = 0_u32;
     while !stop.is_cancelled() {
-        if let Err(error) = engine.watch_step().await {
+        let rest = watched(&engine).await.unwrap_or_else(|error| {
             tracing::error!(%error, "watching failed; the next step tries again");
-        }
+            WATCH
+        });
         if hourly == 0 {
             let prepared = (engine.ensure_partitions().await, engine.ensure_log_partitions().await);
             if let Err(error) = prepared.0.and(prepared.1) {
@@ -134,7 +141,7 @@ async fn watch_loop(engine: Arc<Engine>, stop: CancellationToken) {
         }
         hourly = (hourly + 1) % 720;
         tokio::select! {
-            () = tokio::time::sleep(engine.until_watch().await) => {}
+            () = tokio::time::sleep(rest) => {}
             () = stop.cancelled() => {}
         }
     }

@@ -24,11 +24,18 @@ pub async fn execute(engine: &Engine, job: Job) {
 
 /// The same with a permit, which is given back when the work is over: its end is written with others' while the next
 /// works.
-pub async fn execute_with<P: Send>(engine: &Engine, job: Job, permit: P) {
+pub async fn execute_with(engine: &Engine, job: Job, permit: impl Send) {
     let Some(batch) = engine.registry.get(&job.batch).cloned() else { return };
     let cancelled = engine.hold(&job);
     let (id, token) = (job.id, job.token);
-    let settled = attempt(engine, &batch, job, cancelled, permit).await;
+    let settled = match attempt(engine, &batch, job, cancelled).await {
+        End::Known { settled } => settled,
+        End::Open(settlement, attempt) => {
+            let written = engine.settler.hand_in(*settlement, attempt).await;
+            drop(permit);
+            written.await
+        }
+    };
     engine.let_go(id);
     if !settled {
         tracing::warn!(
@@ -39,13 +46,20 @@ pub async fn execute_with<P: Send>(engine: &Engine, job: Job, permit: P) {
     }
 }
 
-async fn attempt<P: Send>(
+/// How an attempt's work ended.
+enum End {
+    /// It stands in the database: with the work's own transaction, or as another's, who took the job.
+    Known { settled: bool },
+    /// It is still to be written.
+    Open(Box<Settlement>, Option<Arc<Attempt>>),
+}
+
+async fn attempt(
     engine: &Engine,
     batch: &Arc<dyn AnyBatch>,
     job: Job,
     cancelled: tokio_util::sync::CancellationToken,
-    permit: P,
-) -> bool {
+) -> End {
     let spec = batch.spec();
     let prepared = match job.run {
         Some(run) => engine.facts(run).await,
@@ -55,9 +69,7 @@ async fn attempt<P: Send>(
         Ok(facts) => facts,
         Err(stop) => {
             let settlement = Settlement::stopped(&job, spec, &stop, engine.clock.now());
-            let written = engine.settler.hand_in(settlement, None).await;
-            drop(permit);
-            return written.await;
+            return End::Open(Box::new(settlement), None);
         }
     };
     let attempt = Arc::new(Attempt::new(engine, spec, facts, job));
@@ -80,12 +92,12 @@ async fn attempt<P: Send>(
         },
     };
     if attempt.committed() {
-        return true;
+        return End::Known { settled: true };
     }
     let now = engine.clock.now();
     let settlement = match &outcome {
         Ok(done) => Settlement::done(job, done, attempt.plan()),
-        Err(Stop::Retry { cause: Cause::Lost, .. }) => return false,
+        Err(Stop::Retry { cause: Cause::Lost, .. }) => return End::Known { settled: false },
         Err(stop) => {
             let metadata = json!({"kind": job.kind.word()});
             attempt.lines.write(Level::Error, stop.message(), metadata, now);
@@ -95,10 +107,7 @@ async fn attempt<P: Send>(
             }
         }
     };
-    let settlement = attempt.cost.onto(settlement);
-    let written = engine.settler.hand_in(settlement, Some(attempt)).await;
-    drop(permit);
-    written.await
+    End::Open(Box::new(attempt.cost.onto(settlement)), Some(attempt))
 }
 
 async fn work(engine: &Engine, batch: &Arc<dyn AnyBatch>, attempt: Arc<Attempt>) -> Outcome {

@@ -14,7 +14,7 @@ use crate::queue::settle::{Settlement, settle};
 use crate::record::logs::Kept;
 use crate::run::Attempt;
 
-/// At most so many in one transaction.
+/// At most so many in one statement; and so many more may wait for it.
 const BATCH: usize = 500;
 /// Between two tries while the database is away.
 const AGAIN: Duration = Duration::from_millis(500);

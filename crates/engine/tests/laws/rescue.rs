@@ -303,7 +303,7 @@ async fn a_job_that_loses_its_worker_again_and_again_becomes_a_dead_letter() {
 #[tokio::test(flavor = "multi_thread")]
 async fn the_watch_rests_until_the_next_lease_runs_out_and_five_seconds_at_most() {
     let world = World::new(vec![entry::<Known>()]).await;
-    let rest = async || world.engine.until_watch().await.as_millis();
+    let rest = async || world.engine.until_watch().await.unwrap().as_millis();
     assert_eq!(rest().await, 5000, "nothing runs");
     enqueue(&world, 1, 2).await;
     let running = claim_some(&world, 2).await;
