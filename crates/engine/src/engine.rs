@@ -231,7 +231,7 @@ impl Engine {
         crate::record::alerts::evaluate(&self.pool, &self.alert_routes, now).await
     }
 
-    /// How long the watch may rest: [`WATCH`], or until the next lease runs out where that is sooner.
+    /// How long the watch may rest: `WATCH`, or until the next lease runs out where that is sooner.
     pub async fn until_watch(&self) -> Result<Duration, sqlx::Error> {
         let next = rescue::next_expiry(&self.pool, &self.registry).await?;
         Ok(next.map_or(WATCH, |next| next.min(WATCH)))
