@@ -32,6 +32,7 @@ async fn main() -> anyhow::Result<()> {
 }
 
 async fn run(words: &[String]) -> anyhow::Result<()> {
+    measure::keep_orphans().context("becoming the parent of orphans")?;
     let quick = words.iter().any(|w| w == "--quick");
     let names: Vec<&String> = words.iter().filter(|w| !w.starts_with('-')).collect();
     if let Some(unknown) = words.iter().find(|w| w.starts_with('-') && *w != "--quick") {

@@ -3,6 +3,7 @@
 use std::collections::HashMap;
 
 use anyhow::Context;
+use rustix::process::{getpid, set_child_subreaper};
 use rustix::time::{ClockId, clock_gettime};
 
 /// The machine's monotonic clock in nanoseconds: the same for all processes.
@@ -33,6 +34,12 @@ pub fn resident_mb(process: u32) -> anyhow::Result<f64> {
     let pages = text.split(' ').nth(1).and_then(|p| p.parse::<u64>().ok());
     let bytes = pages.context("statm has no second field")? * rustix::param::page_size() as u64;
     Ok(bytes as f64 / 1e6)
+}
+
+/// Makes this process the parent of what its children leave behind, so that [`cpu_ms`] counts them too: rendering
+/// children end with their node, which waits for none of them.
+pub fn keep_orphans() -> std::io::Result<()> {
+    Ok(set_child_subreaper(Some(getpid()))?)
 }
 
 struct Process {

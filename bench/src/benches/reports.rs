@@ -1,6 +1,7 @@
 //! MONTHLY_002 as it is for 1,000 companies, a PDF and a workbook each; beside the same document rendered alone.
 
 use anyhow::Context;
+use serde_json::Value;
 use yakin_engine::clock::Clock;
 use yakin_engine::days::{after, day_of};
 
@@ -32,7 +33,8 @@ pub async fn run(world: &World) -> anyhow::Result<Report> {
 
     let mut report = Report::default();
     let data = sample("report").context("the report's sample")?;
-    let (rate, cpu) = rendered(world, "report", alone, |_, _| data.clone()).await?;
+    let (rate, cpu) =
+        rendered(world, "report", alone, |first, n| company(data.clone(), first + 2 * n)).await?;
     let alone = Row::new(format!("its sample alone, {CHILDREN} children"), rate, "PDFs/s").cpu(cpu);
     let row = Row::new(
         "MONTHLY_002, PDF and workbook",
@@ -46,4 +48,18 @@ pub async fn run(world: &World) -> anyhow::Result<Report> {
          The sample has more chapters than these companies' reports"
     ));
     Ok(report)
+}
+
+/// The sample with figures of its own, as companies' reports have: a child keeps what it has laid out.
+fn company(mut data: Value, number: usize) -> Value {
+    data["about"] = format!("株式会社{number}").into();
+    data["facts"][0][1] = format!("t{number}").into();
+    let parts = &mut data["chapters"][0]["parts"];
+    for (no, row) in parts[0]["rows"].as_array_mut().into_iter().flatten().enumerate() {
+        row[1] = (100 * number + no).to_string().into();
+    }
+    for (no, point) in parts[1]["points"].as_array_mut().into_iter().flatten().enumerate() {
+        point[1] = format!("0.{:03}", (number + 37 * no) % 1000).into();
+    }
+    data
 }
