@@ -43,6 +43,7 @@ pub struct Lines {
     tenant: i64,
     job: i64,
     attempt: i32,
+    token: i64,
     kept: Mutex<(Vec<Line>, usize)>,
 }
 
@@ -63,6 +64,7 @@ impl Lines {
             tenant: job.tenant,
             job: job.id,
             attempt: job.attempt,
+            token: job.token,
             kept,
         }
     }
@@ -102,6 +104,7 @@ impl Lines {
                 tenant_id: self.tenant,
                 job_id: self.job,
                 attempt: self.attempt,
+                token: self.token,
                 line: no,
                 logged_at: line.at,
                 level: line.level.word(),
@@ -123,6 +126,7 @@ pub struct Kept {
     tenant_id: i64,
     job_id: i64,
     attempt: i32,
+    token: i64,
     line: i32,
     logged_at: Timestamp,
     level: &'static str,

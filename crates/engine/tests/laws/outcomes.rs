@@ -1,5 +1,6 @@
 //! Outcomes of work: retries by policy and cause, dead letters, blocks, timeouts, panics; a tenant's failure is its own.
 
+use serde_json::json;
 use yakin_engine::operate::settings::set;
 use yakin_engine::prelude::*;
 use yakin_engine::registry::entry;
@@ -19,13 +20,16 @@ pub async fn act_out(run: &TenantRun) -> Outcome {
         "network" => return Err(Stop::retry(Cause::Network, "no answer")),
         "give up" => return Err(Stop::give_up(Cause::Data, "month 13 does not exist")),
         "blocked" => return Err(Stop::blocked("usage of 2026-10-31 is missing")),
-        "later" => return Err(Stop::later(instant("2026-11-01T01:20:00+09:00"))),
+        "later" => {
+            run.info("not yet", json!({}));
+            return Err(Stop::later(instant("2026-11-01T01:20:00+09:00")));
+        }
         "panic" => panic!("index 7 of {}", 3),
         "slow" => std::future::pending::<()>().await,
         "broken sql" => {
             run.read(async |tx| Ok(sqlx::query("SELECT 1 / 0").execute(tx).await?)).await?;
         }
-        _ => {}
+        _ => run.info("now", json!({})),
     }
     run.write(async |tx| {
         sqlx::query("INSERT INTO app.departments (tenant_id, name) VALUES ($1, 'done')")
@@ -238,6 +242,9 @@ async fn later_comes_back_at_its_instant_and_uses_no_attempt() {
     let history = "SELECT string_agg(outcome, ', ' ORDER BY token) FROM yakin.job_history
                     WHERE kind = 'tenant' AND tenant_id = (SELECT max(tenant_id) FROM app.tenants)";
     assert_eq!(world.one::<String>(history).await, "later, done");
+    let said = "SELECT string_agg(concat_ws(' ', attempt, line, message), ', ' ORDER BY token)
+                  FROM yakin.run_logs WHERE tenant_id = (SELECT max(tenant_id) FROM app.tenants) AND level = 'info'";
+    assert_eq!(world.one::<String>(said).await, "1 1 not yet, 1 1 now");
 }
 
 #[tokio::test(flavor = "multi_thread")]
