@@ -91,13 +91,8 @@ impl<'r> sqlx::FromRow<'r, sqlx::postgres::PgRow> for Job {
 }
 
 impl Job {
-    /// The name of this attempt in `pg_stat_activity`.
+    /// The name of this attempt in `pg_stat_activity`, where a rescue finds it (`rescue_terminate.sql`).
     pub fn label(&self) -> String {
-        label(self.id, self.token)
+        format!("yakin job {} token {}", self.id, self.token)
     }
-}
-
-/// See [`Job::label`].
-pub(crate) fn label(job: i64, token: i64) -> String {
-    format!("yakin job {job} token {token}")
 }

@@ -7,7 +7,7 @@ use sqlx::Executor;
 use sqlx::postgres::PgPool;
 
 use super::settle::{Settlement, settle};
-use super::{Job, LEASE_SECONDS, label};
+use super::{Job, LEASE_SECONDS};
 use crate::outcome::{Cause, Stop};
 use crate::registry::Registry;
 use crate::tx::Tx;
@@ -27,7 +27,10 @@ pub async fn rescue(
         .bind(registry.ids())
         .fetch_all(pool)
         .await?;
-    terminate(pool, &raised, &expired, registry).await?;
+    if let Err(error) = terminate(pool, &raised, &expired, registry).await {
+        // their tokens are raised: whatever goes on commits nothing
+        tracing::warn!(%error, jobs = raised.len(), "backends of lost attempts could not be ended");
+    }
     let lost: Vec<Settlement> = raised
         .iter()
         .filter_map(|job| {
@@ -68,8 +71,9 @@ pub async fn next_expiry(
 }
 
 /// Ends the backends of exactly the attempts that were lost: those raised, and those that could not be raised because
-/// their own silent transaction holds the row. An attempt whose heartbeat came at the last instant is left alone, and
-/// so is another Yakin's on the same server: its jobs have the same numbers.
+/// their own silent transaction holds the row; with any earlier of the same job, whose rescuer may have died before it
+/// came to this. An attempt whose heartbeat came at the last instant is left alone, and so is another Yakin's on the same
+/// server: its jobs have the same numbers.
 async fn terminate(
     pool: &PgPool,
     raised: &[Job],
@@ -77,17 +81,16 @@ async fn terminate(
     registry: &Registry,
 ) -> Result<(), sqlx::Error> {
     let still = self::expired(pool, registry).await?;
-    let mut lost: Vec<String> = raised.iter().map(|job| label(job.id, job.token - 1)).collect();
-    lost.extend(expired.iter().filter(|e| still.contains(e)).map(|(id, token)| label(*id, *token)));
+    let lost = raised.iter().map(|job| (job.id, job.token - 1));
+    let lost = lost.chain(expired.iter().copied().filter(|attempt| still.contains(attempt)));
+    let (jobs, tokens): (Vec<i64>, Vec<i64>) = lost.unzip();
     let mut tx = Tx::engine(pool).await?;
     // backends belong to the login, which need not be the engine's role itself
     tx.inner()?.execute("SET LOCAL ROLE NONE").await?;
-    sqlx::query(
-        "SELECT pg_terminate_backend(pid) FROM pg_stat_activity
-          WHERE application_name = ANY ($1) AND datname = current_database()",
-    )
-    .bind(lost)
-    .execute(tx.inner()?)
-    .await?;
+    sqlx::query(include_str!("rescue_terminate.sql"))
+        .bind(jobs)
+        .bind(tokens)
+        .execute(tx.inner()?)
+        .await?;
     tx.commit().await
 }

@@ -5,6 +5,7 @@ use yakin_engine::tx::Role;
 use yakin_engine::tx::Tx;
 use yakin_testkit::World;
 
+use crate::common::until;
 use crate::lanes::{claim_some, empty_world, enqueue, finish};
 
 async fn holds(world: &World, role: Role, job: i64, token: i64) -> bool {
@@ -26,6 +27,33 @@ async fn a_living_attempt_holds_its_job_and_no_other_does() {
     }
     finish(&world, &jobs).await;
     assert!(!holds(&world, Role::Tenant(1), job, token).await);
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn an_attempt_that_began_after_the_statement_that_asks_holds_its_job() {
+    let world = empty_world().await;
+    enqueue(&world, 1, 1).await;
+    let mut door = world.database.owner.acquire().await.unwrap();
+    sqlx::query("SELECT pg_advisory_lock(77)").execute(&mut *door).await.unwrap();
+    let (job, token): (i64, i64) = sqlx::query_as("SELECT id, token + 1 FROM yakin.jobs")
+        .fetch_one(&world.database.owner)
+        .await
+        .unwrap();
+    let pool = world.database.owner.clone();
+    let asks = tokio::spawn(async move {
+        let sql =
+            "SELECT yakin.attempt_holds($1, $2) FROM (SELECT pg_advisory_xact_lock(77)) AS waited";
+        let asked = sqlx::query_scalar::<_, bool>(sql).bind(job).bind(token);
+        asked.fetch_one(&pool).await.unwrap()
+    });
+    until(
+        &world,
+        "SELECT count(*) = 1 FROM pg_stat_activity WHERE datname = current_database() AND wait_event = 'advisory'",
+    )
+    .await;
+    assert_eq!(claim_some(&world, 1).await[0].token, token);
+    sqlx::query("SELECT pg_advisory_unlock(77)").execute(&mut *door).await.unwrap();
+    assert!(asks.await.unwrap());
 }
 
 #[tokio::test(flavor = "multi_thread")]

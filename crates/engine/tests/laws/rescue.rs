@@ -255,6 +255,22 @@ async fn a_rescue_ends_the_backends_of_lost_attempts_and_of_no_others() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
+async fn a_rescue_ends_the_backends_that_a_rescuer_who_died_at_it_left() {
+    let world = World::new(vec![entry::<Known>()]).await;
+    enqueue(&world, 1, 1).await;
+    let job = claim_some(&world, 1).await.remove(0);
+    let mut lost = labelled(&world, &job.label()).await;
+    let mut later =
+        labelled(&world, &format!("yakin job {} token {}", job.id, job.token + 2)).await;
+    // the rescuer raised the token and came no further; its lease has run out, too
+    world.sql("UPDATE yakin.jobs SET token = token + 1").await;
+    expire_leases(&world).await;
+    world.engine.watch_step().await.unwrap();
+    assert!(sqlx::query("SELECT 1").execute(&mut lost).await.is_err());
+    assert!(sqlx::query("SELECT 1").execute(&mut later).await.is_ok());
+}
+
+#[tokio::test(flavor = "multi_thread")]
 async fn another_yakin_on_the_same_server_keeps_its_backends() {
     let (world, other) = (World::new(vec![entry::<Known>()]).await, World::new(vec![]).await);
     enqueue(&world, 1, 1).await;
