@@ -33,12 +33,15 @@ WITH rule AS (
                                                        AND c.run_id > r.id) END))
      ORDER BY r.batch_id, r.period_start, r.id
 ), report AS (
-    -- what the last run of a batch that did its work wants people to know
+    -- what the last run of a batch that did its work wants people to know; one that somebody asked for
+    -- some tenants says nothing of the others (a rerun mends, a firing by arrivals has only some)
     SELECT last.batch_id, last.id AS run_id, r.value ->> 'subject' AS subject, r.value ->> 'message' AS message
       FROM batch b
-     CROSS JOIN LATERAL (SELECT id, batch_id, reports FROM yakin.runs
-                          WHERE batch_id = b.id AND state = 'ended' AND NOT dry_run AND outcome <> 'skipped'
-                          ORDER BY id DESC LIMIT 1) AS last
+     CROSS JOIN LATERAL (SELECT r.id, r.batch_id, r.reports FROM yakin.runs r LEFT JOIN yakin.runs o ON o.id = r.rerun_of
+                          WHERE r.batch_id = b.id AND r.state = 'ended' AND NOT r.dry_run AND r.outcome <> 'skipped'
+                            AND (r.only_tenants IS NULL OR r.trigger = 'firing'
+                                 OR r.trigger = 'rerun' AND (o.only_tenants IS NULL OR o.trigger IN ('firing', 'rerun')))
+                          ORDER BY r.id DESC LIMIT 1) AS last
      CROSS JOIN LATERAL jsonb_array_elements(last.reports) AS r
 ), condition AS (
     SELECT 'run_failed' AS rule, format('%s %s', r.batch_id, coalesce(r.period_start::text, '')) AS subject,

@@ -158,7 +158,7 @@ async fn judge(
     due_at: Timestamp,
     now: Timestamp,
 ) -> Result<Verdict, sqlx::Error> {
-    let (newer, open): (Option<jiff_sqlx::Timestamp>, Option<i64>) =
+    let (newer, open, narrow): (Option<jiff_sqlx::Timestamp>, Option<i64>, bool) =
         sqlx::query_as(include_str!("judge_firing.sql"))
             .bind(spec.id)
             .bind(planned_at.to_sqlx())
@@ -178,6 +178,8 @@ async fn judge(
         _ if !in_window(spec, now) => Verdict::Wait,
         (CatchUp::Every, _) if open.is_some() => Verdict::Wait,
         _ => match (spec.overlap, open) {
+            // what somebody runs for some tenants does not stand for everybody's night
+            (Overlap::Forbid, Some(_)) if narrow => Verdict::Wait,
             (Overlap::Forbid, Some(run)) => Verdict::End {
                 outcome: "skipped",
                 reason: format!("overlap: run {run} is still open"),

@@ -1,7 +1,7 @@
 //! Alerts: each rule opens once, reminds, and resolves when its condition is gone.
 
 use yakin_engine::operate::dead::discard;
-use yakin_engine::operate::runs::{Wanted, cancel};
+use yakin_engine::operate::runs::{Again, Wanted, cancel, rerun};
 use yakin_engine::operate::settings::set;
 use yakin_engine::operate::switches::stop_all;
 use yakin_engine::prelude::*;
@@ -22,6 +22,19 @@ idle!(
     Spec { schedule: cron("0 2 * * *"), catch_up: CatchUp::None, ..global("T-PUNCTUAL") }
 );
 acting!(Acting, Spec { severity: Severity::Critical, ..crate::common::tenants("T-ACTING") });
+
+/// Has something to tell of a night for everybody, nothing of some tenants' pieces.
+struct Tells;
+impl Batch for Tells {
+    type Params = serde_json::Value;
+    const SPEC: Spec = Spec { phases: &[Phase::Finish], ..crate::common::tenants("T-TELLS") };
+    async fn finish(run: &PlatformRun, _: &Self::Params, _: &Ended) -> Outcome {
+        Ok(match run.only_tenants() {
+            None => Done::default().report("bills", "some were not written"),
+            Some(_) => Done::default(),
+        })
+    }
+}
 
 static LONG: Gate = Gate::new();
 struct Long;
@@ -212,4 +225,19 @@ async fn a_message_is_one_senders_at_a_time_and_who_comes_too_late_marks_nothing
     assert!(!mark(&world.pool, &second, Some("twice"), now).await.unwrap());
     let states = "SELECT string_agg(concat_ws(' ', route, state, error), ', ' ORDER BY route) FROM yakin.alert_messages";
     assert_eq!(world.one::<String>(states).await, "ops sent, other pending");
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn what_a_night_reports_stands_whatever_runs_for_some_tenants_until_a_rerun_mends_it() {
+    let world = World::new(vec![entry::<Tells>()]).await;
+    let some = world.tenant("a").await;
+    let night = world.run("T-TELLS", None, &[]).await.id;
+    assert_eq!(open(&world).await, ["reported medium"]);
+    let wanted = Wanted { tenants: vec![some], ..Wanted::default() };
+    assert_eq!(world.run_as("T-TELLS", wanted).await.outcome(), "succeeded");
+    assert_eq!(open(&world).await, ["reported medium"]);
+    let (registry, again) = (&world.engine.registry, Again::Tenants(vec![some]));
+    rerun(&world.pool, registry, night, again, &act(), world.clock.now()).await.unwrap();
+    world.settle().await;
+    assert_eq!(open(&world).await, NONE);
 }

@@ -120,6 +120,7 @@ impl Batch for Queues {
 
 idle!(QueuesToo, Spec { overlap: Overlap::Queue, ..global("T-QUEUE") });
 idle!(ForbidsToo, global("T-FORBID"));
+idle!(ForbidsSome, Spec { schedule: Schedule::Interval(60), ..crate::common::tenants("T-SOME") });
 
 /// Works in the background: one attempt stands at a gate.
 fn work(world: &World) -> tokio::task::JoinHandle<()> {
@@ -147,6 +148,22 @@ async fn overlap_forbid_skips_the_firing_that_comes_while_a_run_is_open() {
     working.await.unwrap();
     world.engine.plan_step().await.unwrap();
     assert_eq!(firing(&world, "T-FORBID", "2026-11-01T01:01:00+09:00").await.0, "succeeded");
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_run_for_some_tenants_does_not_stand_for_everybodys_firing() {
+    let world = World::new(vec![entry::<ForbidsSome>()]).await;
+    let some = world.tenant("a").await;
+    world.tenant("b").await;
+    begin(&world, "T-SOME", Wanted { tenants: vec![some], ..Wanted::default() }).await;
+    pass_seconds(&world, 60);
+    world.engine.plan_step().await.unwrap();
+    let at = "2026-11-01T01:01:00+09:00";
+    assert_eq!(firing(&world, "T-SOME", at).await.0, "planned");
+    world.settle().await;
+    assert_eq!(firing(&world, "T-SOME", at).await.0, "succeeded");
+    let tenants: i32 = world.one("SELECT max(tenants_total) FROM yakin.runs").await;
+    assert_eq!(tenants, 2);
 }
 
 #[tokio::test(flavor = "multi_thread")]
