@@ -80,6 +80,7 @@ impl InvoicesQuery {
             counterparty: text("counterparty", self.counterparty.as_deref(), 100)?,
             state: word(self.state.as_deref(), "state", STATES)?,
             held: self.held,
+            tenant: None,
             before: page::key(self.cursor.as_deref())?,
             limit,
         })

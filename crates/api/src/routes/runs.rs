@@ -58,7 +58,10 @@ pub async fn list(
         before: page::key(query.cursor.as_deref())?,
         limit: limit + 1,
     };
-    let runs = look::runs_of(&app.engine.pool, &filter).await?;
+    let mut runs = look::runs_of(&app.engine.pool, &filter).await?;
+    if by.tenants().is_some() {
+        look::without_phases(&app.engine.pool, &mut runs).await?;
+    }
     Ok(Json(Page::of(runs, limit, |run| run.id)))
 }
 
@@ -76,13 +79,16 @@ pub fn word<'a>(
     }
 }
 
-/// A run that the caller may see.
+/// A run that the caller may see, as far as it may.
 pub async fn visible(app: &App, by: &By, run: i64) -> Result<RunRow, Problem> {
-    let row = look::run(&app.engine.pool, run).await?;
+    let mut row = look::run(&app.engine.pool, run).await?;
     let seen = by.tenants().is_none_or(|scope| {
         row.only_tenants.as_ref().is_some_and(|of| of.iter().all(|t| scope.contains(t)))
     });
     if seen {
+        if by.tenants().is_some() {
+            look::without_phases(&app.engine.pool, std::slice::from_mut(&mut row)).await?;
+        }
         Ok(row)
     } else {
         Err(Problem::not_found(format!("no run {run}; `yakin runs` lists them")))
@@ -131,6 +137,8 @@ pub struct LogQuery {
 }
 
 /// The newest lines of a run's log, oldest first
+///
+/// A token of some tenants gets the lines of their pieces alone, and of a run what it did for them.
 #[utoipa::path(get, path = "/admin/batch/runs/{run}/logs", tag = "runs",
     params(("run" = i64, Path, description = "its number", example = 118), LogQuery),
     responses((status = 200, description = "lines", body = Page<LogRow>)))]
@@ -142,7 +150,8 @@ pub async fn logs(
 ) -> Result<Json<Page<LogRow>>, Problem> {
     visible(&app, &by, run).await?;
     let limit = page::limit(query.limit, 100)?;
-    Ok(Json(Page::whole(look::run_logs(&app.engine.pool, run, limit).await?)))
+    let lines = look::run_logs(&app.engine.pool, run, by.tenants(), limit).await?;
+    Ok(Json(Page::whole(lines)))
 }
 
 /// What a run cost, beside earlier ones

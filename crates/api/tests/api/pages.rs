@@ -10,6 +10,8 @@ use crate::town::{all, town};
 const MESSAGES: &str = include_str!("../../../domain/src/look/deliveries.sql");
 const INVOICES: &str = concat!(
     include_str!("../../../domain/src/look/invoice.sql"),
+    " WHERE ",
+    include_str!("../../../domain/src/look/invoice_visible.sql"),
     include_str!("../../../domain/src/look/invoices_wanted.sql")
 );
 const ACTS: &str = include_str!("../../../domain/src/evidence/audit.sql");
@@ -80,8 +82,12 @@ async fn a_page_reads_its_page_however_many_there_are() {
         (MESSAGES, "deliveries", format!("{none}, NULL, NULL, 51")),
         (MESSAGES, "deliveries", format!("{none}, 2, {middle}, 51")),
         (MESSAGES, "deliveries", format!("{none}, 0, {middle}, 51")),
-        (INVOICES, "invoices", format!("{none}, NULL, NULL, NULL, NULL, false, NULL, 51")),
-        (INVOICES, "invoices", format!("{none}, NULL, NULL, NULL, NULL, false, {invoice}, 51")),
+        (INVOICES, "invoices", format!("{none}, NULL, NULL, NULL, NULL, false, NULL, 51, NULL")),
+        (
+            INVOICES,
+            "invoices",
+            format!("{none}, NULL, NULL, NULL, NULL, false, {invoice}, 51, NULL"),
+        ),
     ] {
         let read = reads(&site, "yakin_platform", sql, &arguments, table).await;
         assert!(read.iter().all(|rows| (51..=120).contains(rows)), "{table} {arguments}: {read:?}");

@@ -3,7 +3,7 @@
 use std::io::Write;
 use std::sync::{Arc, Mutex};
 
-use serde_json::json;
+use serde_json::{Value, json};
 use yakin_domain::delivery::Outside;
 use yakin_engine::access::Role;
 
@@ -96,6 +96,22 @@ async fn a_held_invoice_is_decided_once_and_on_the_record() {
         (held.len(), &held[0]["held"], &held[0]["held_reason"]),
         (2, &json!(true), &json!("large"))
     );
+    // nobody has got them yet: they are not their tenants' to see
+    let (aoba, sakura) = (own(&site, "aoba").await, own(&site, "sakura").await);
+    for (number, theirs) in [("INV-202610-aoba-0001", &aoba), ("INV-202610-sakura-0001", &sakura)] {
+        let at = format!("/admin/batch/invoices/{number}");
+        site.get(&at, theirs).await.problem(404);
+        site.get(&format!("{at}/document"), theirs).await.problem(404);
+    }
+    let seen = all(&site, "/admin/batch/invoices", &aoba, 50).await;
+    assert_eq!(
+        seen.iter().map(|i| i["number"].as_str().unwrap()).collect::<Vec<_>>(),
+        ["INV-202611-aoba-0001", "INV-202610-aoba-0002"]
+    );
+    let detail = |token| site.get("/admin/batch/tenants/aoba", token);
+    let (theirs, ours) = (detail(&aoba).await.good(), detail(&viewer).await.good());
+    let shown = |detail: &Value| detail["invoices"].as_array().unwrap().len();
+    assert_eq!((shown(&theirs), shown(&ours)), (2, 3));
     let approve = "/admin/batch/invoices/INV-202610-aoba-0001/approve";
     site.post(approve, &viewer, because("me")).await.problem(403);
     for wrong in [json!({}), because(" "), because("a\0b")] {
@@ -127,6 +143,14 @@ async fn a_held_invoice_is_decided_once_and_on_the_record() {
         (&one["invoice"]["held"], &one["invoice"]["released_by"]),
         (&json!(false), &json!("token:operator-0"))
     );
+    // released, it is its tenant's, without what people thought of it; rejected, it stays unseen
+    let one = site.get("/admin/batch/invoices/INV-202610-aoba-0001", &aoba).await.good();
+    assert_eq!(
+        (&one["invoice"]["held_reason"], &one["invoice"]["released_by"]),
+        (&json!(null), &json!(null))
+    );
+    assert!(one["events"].as_array().unwrap().iter().all(|e| e["event"] != "released"), "{one}");
+    site.get("/admin/batch/invoices/INV-202610-sakura-0001", &sakura).await.problem(404);
     // neither waits any more
     assert!(all(&site, "/admin/batch/invoices?held=true", &viewer, 50).await.is_empty());
     let audit: String = site.world.one("SELECT string_agg(action || ' ' || subject || ': ' || reason, ', ' ORDER BY id) FROM yakin.audit WHERE subject LIKE 'INV%'").await;
@@ -163,4 +187,11 @@ async fn an_invoice_shows_its_lines_taxes_and_events_in_their_order() {
     assert_eq!(told("lines", "line_no"), ["1", "2", "3"]);
     assert_eq!(told("taxes", "tax_rate"), ["0.10", "0.08", "0"]);
     assert_eq!(told("events", "event"), ["issued", "document", "sent"]);
+}
+
+/// A viewer's token of that tenant alone.
+async fn own(site: &Site, code: &str) -> String {
+    let id =
+        site.world.one(&format!("SELECT tenant_id FROM app.tenants WHERE code = '{code}'")).await;
+    site.token(Role::Viewer, Some(vec![id])).await
 }

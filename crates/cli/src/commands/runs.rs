@@ -47,7 +47,7 @@ pub async fn show(place: &Place, id: i64) -> anyhow::Result<End> {
     let pool = place.pool().await?;
     let run = look::run(&pool, id).await?;
     let tenants = look::run_tenants(&pool, id).await?;
-    let logs = look::run_logs(&pool, id, 200).await?;
+    let logs = look::run_logs(&pool, id, None, 200).await?;
     if place.json {
         json(&serde_json::json!({"run": run, "tenants": tenants, "logs": logs}))?;
         return Ok(End::Done);

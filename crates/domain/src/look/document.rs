@@ -44,10 +44,11 @@ pub async fn invoice_document(
 ) -> Result<Paper, PaperError> {
     let doing = "looking for a document";
     let mut tx = begin(pool, bound).await.doing(doing)?;
-    let found: Option<(Option<String>, Option<String>)> = sqlx::query_as(
-        "SELECT document_key, document_sha256 FROM app.invoices
-          WHERE ($1::bigint[] IS NULL OR tenant_id = ANY ($1)) AND number = $2",
-    )
+    let found: Option<(Option<String>, Option<String>)> = sqlx::query_as(concat!(
+        "SELECT i.document_key, i.document_sha256 FROM app.invoices i WHERE ",
+        include_str!("invoice_visible.sql"),
+        " AND i.number = $2"
+    ))
     .bind(bound)
     .bind(number)
     .fetch_optional(&mut tx)

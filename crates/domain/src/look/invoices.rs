@@ -127,6 +127,8 @@ pub struct InvoiceFilter<'a> {
     pub state: Option<&'a str>,
     /// Only those that wait for a decision.
     pub held: bool,
+    /// Only this tenant's.
+    pub tenant: Option<i64>,
     /// Those with a lower id.
     pub before: Option<i64>,
     pub limit: i64,
@@ -140,22 +142,27 @@ pub async fn invoices(
 ) -> Result<Vec<InvoiceRow>, EngineError> {
     let doing = "reading invoices";
     let mut tx = begin(pool, bound).await.doing(doing)?;
-    let rows =
-        sqlx::query_as(concat!(include_str!("invoice.sql"), include_str!("invoices_wanted.sql")))
-            .bind(bound)
-            .bind(filter.issued_from.map(ToSqlx::to_sqlx))
-            .bind(filter.issued_to.map(ToSqlx::to_sqlx))
-            .bind(filter.total_from)
-            .bind(filter.total_to)
-            .bind(filter.currency)
-            .bind(filter.counterparty)
-            .bind(filter.state)
-            .bind(filter.held)
-            .bind(filter.before)
-            .bind(filter.limit.clamp(1, 10_000))
-            .fetch_all(&mut tx)
-            .await
-            .doing(doing)?;
+    let rows = sqlx::query_as(concat!(
+        include_str!("invoice.sql"),
+        " WHERE ",
+        include_str!("invoice_visible.sql"),
+        include_str!("invoices_wanted.sql")
+    ))
+    .bind(bound)
+    .bind(filter.issued_from.map(ToSqlx::to_sqlx))
+    .bind(filter.issued_to.map(ToSqlx::to_sqlx))
+    .bind(filter.total_from)
+    .bind(filter.total_to)
+    .bind(filter.currency)
+    .bind(filter.counterparty)
+    .bind(filter.state)
+    .bind(filter.held)
+    .bind(filter.before)
+    .bind(filter.limit.clamp(1, 10_000))
+    .bind(filter.tenant)
+    .fetch_all(&mut tx)
+    .await
+    .doing(doing)?;
     tx.commit().await.doing(doing)?;
     Ok(rows)
 }
@@ -170,7 +177,9 @@ pub async fn invoice(
     let mut tx = begin(pool, bound).await.doing(doing)?;
     let found: Option<InvoiceRow> = sqlx::query_as(concat!(
         include_str!("invoice.sql"),
-        " WHERE ($1::bigint[] IS NULL OR i.tenant_id = ANY ($1)) AND i.number = $2"
+        " WHERE ",
+        include_str!("invoice_visible.sql"),
+        " AND i.number = $2"
     ))
     .bind(bound)
     .bind(number)
@@ -196,9 +205,11 @@ pub async fn invoice(
     let events = sqlx::query_as(
         "SELECT happened_at, event, actor, reason FROM app.invoice_events
           WHERE (tenant_id, invoice_id) = (SELECT tenant_id, invoice_id FROM app.invoices WHERE number = $1)
+            -- whether and why people looked at it first is not the tenant's
+            AND ($2 OR event NOT IN ('held', 'released', 'rejected'))
           ORDER BY event_id LIMIT 1000",
     );
-    let events = events.bind(number).fetch_all(&mut tx).await.doing(doing)?;
+    let events = events.bind(number).bind(bound.is_none()).fetch_all(&mut tx).await.doing(doing)?;
     tx.commit().await.doing(doing)?;
     Ok(InvoiceDetail { invoice, lines, taxes, events })
 }

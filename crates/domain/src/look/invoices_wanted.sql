@@ -1,4 +1,3 @@
- WHERE ($1::bigint[] IS NULL OR i.tenant_id = ANY ($1))
    AND ($2::date IS NULL OR i.issued_on >= $2)
    AND ($3::date IS NULL OR i.issued_on <= $3)
    AND ($4::numeric IS NULL OR i.total >= $4)
@@ -10,6 +9,7 @@
                   lower(normalize($7, NFKC))) > 0)
    AND ($8::text IS NULL OR i.state = $8)
    AND (NOT $9::boolean OR (i.state = 'issued' AND i.held_at IS NOT NULL AND i.released_by IS NULL))
+   AND ($12::bigint IS NULL OR i.tenant_id = $12)
    AND i.invoice_id < coalesce($10::bigint, 9223372036854775807)
  ORDER BY i.invoice_id DESC
  LIMIT $11

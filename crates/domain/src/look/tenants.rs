@@ -139,9 +139,12 @@ pub async fn tenant(
     .await
     .doing(doing)?;
     tx.commit().await.doing(doing)?;
-    let only = [tenant.tenant_id];
-    let newest = InvoiceFilter { limit: INVOICES, ..InvoiceFilter::default() };
-    let invoices = invoices(pool, Some(&only), &newest).await?;
+    let newest = InvoiceFilter {
+        tenant: Some(tenant.tenant_id),
+        limit: INVOICES,
+        ..InvoiceFilter::default()
+    };
+    let invoices = invoices(pool, bound, &newest).await?;
     let batches = sqlx::query_as(include_str!("tenant_batches.sql"))
         .bind(tenant.tenant_id)
         .fetch_all(pool)

@@ -95,15 +95,23 @@ pub struct LogRow {
     pub metadata: Option<Value>,
 }
 
-/// The newest lines of a run's log, oldest first.
-pub async fn run_logs(pool: &PgPool, run: i64, limit: i64) -> Result<Vec<LogRow>, EngineError> {
+/// The newest lines of a run's log, oldest first; of some tenants' pieces alone, when they are named.
+pub async fn run_logs(
+    pool: &PgPool,
+    run: i64,
+    of: Option<&[i64]>,
+    limit: i64,
+) -> Result<Vec<LogRow>, EngineError> {
     sqlx::query_as(
-        "SELECT * FROM (SELECT logged_at, level, tenant_id, attempt, message, metadata, job_id, line
-                          FROM yakin.run_logs WHERE run_id = $1 ORDER BY logged_at DESC, job_id DESC, line DESC
-                         LIMIT $2) AS newest ORDER BY logged_at, job_id, line",
+        "SELECT * FROM (SELECT logged_at, level, tenant_id, attempt, message, metadata, job_id, token, line
+                          FROM yakin.run_logs
+                         WHERE run_id = $1 AND ($3::bigint[] IS NULL OR tenant_id = ANY ($3))
+                         ORDER BY logged_at DESC, job_id DESC, token DESC, line DESC
+                         LIMIT $2) AS newest ORDER BY logged_at, job_id, token, line",
     )
     .bind(run)
     .bind(limit.clamp(1, 10_000))
+    .bind(of)
     .fetch_all(pool)
     .await
     .doing("reading a run's log")

@@ -1,7 +1,9 @@
 //! Runs: how each stands, how far it is, and what became of it.
 
+use std::collections::HashMap;
+
 use serde::Serialize;
-use serde_json::Value;
+use serde_json::{Value, json};
 use sqlx::FromRow;
 use sqlx::postgres::PgPool;
 use utoipa::ToSchema;
@@ -9,6 +11,7 @@ use utoipa::ToSchema;
 use super::{Day, Instant};
 use crate::days::Days;
 use crate::error::{Doing, EngineError};
+use crate::record::plan;
 
 /// A run.
 #[derive(Debug, Serialize, FromRow, ToSchema)]
@@ -110,6 +113,40 @@ pub async fn runs_of(pool: &PgPool, filter: &RunFilter<'_>) -> Result<Vec<RunRow
     .fetch_all(pool)
     .await
     .doing("reading runs")
+}
+
+/// What a run did for its tenants themselves.
+#[derive(Debug, FromRow)]
+struct Pieces {
+    run_id: i64,
+    rows_written: i64,
+    amount_yen: Option<rust_decimal::Decimal>,
+    counts: Value,
+    plans: Option<Vec<Value>>,
+}
+
+/// Leaves of runs what they did for the tenants they were asked for: their other phases work with everybody's rows, and
+/// what these counted, wrote and planned is not for those who may see some tenants alone.
+pub async fn without_phases(pool: &PgPool, runs: &mut [RunRow]) -> Result<(), EngineError> {
+    let ids: Vec<i64> = runs.iter().map(|run| run.id).collect();
+    let pieces: Vec<Pieces> = sqlx::query_as(include_str!("run_pieces.sql"))
+        .bind(&ids)
+        .fetch_all(pool)
+        .await
+        .doing("reading runs")?;
+    let mut pieces: HashMap<i64, Pieces> = pieces.into_iter().map(|p| (p.run_id, p)).collect();
+    for run in runs {
+        let own = pieces.remove(&run.id);
+        let (rows, amount, counts, plans) = own.map_or_else(
+            || (0, None, json!({}), None),
+            |own| (own.rows_written, own.amount_yen, own.counts, own.plans),
+        );
+        (run.rows_written, run.amount_yen, run.counts) = (rows, amount, counts);
+        run.plan = plans.as_deref().map(plan::sum);
+        run.plan_hash = run.plan.as_ref().map(plan::hash);
+        (run.notes, run.phase) = (json!([]), None);
+    }
+    Ok(())
 }
 
 /// One run.
