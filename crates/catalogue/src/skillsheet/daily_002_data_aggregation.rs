@@ -53,8 +53,11 @@ impl Batch for DataAggregation {
         survives_database: false,
     };
 
-    async fn prepare(run: &PlatformRun, _: &Params) -> Outcome {
+    async fn prepare(run: &PlatformRun, p: &Params) -> Outcome {
         let day = staging::ended_day(run)?;
+        if p.recompute {
+            system::still_kept(run, day).await?;
+        }
         staging::clear(run).await?;
         let scope = staging::scope(run, day, company::SCOPE).await?;
         let strays = company::stage(run, day, &scope).await?;
@@ -83,10 +86,12 @@ impl Batch for DataAggregation {
     async fn finish(run: &PlatformRun, p: &Params, _: &Ended) -> Outcome {
         let day = run.period().start;
         let (companies, figures) = system::staged(run, day).await?;
+        // how the service answered is nobody's to count again for some companies
+        let recompute = p.recompute && run.only_tenants().is_none();
         let done = run
             .write(async |tx| {
                 let (rows, missing) =
-                    system::store(tx, run, &companies, &figures, p.recompute).await?;
+                    system::store(tx, run, &companies, &figures, recompute).await?;
                 let silent = system::silent(tx, day, &companies).await?;
                 if !silent.is_empty() {
                     let first = &silent[..silent.len().min(NAMED)];

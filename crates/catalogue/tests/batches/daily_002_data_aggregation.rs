@@ -238,6 +238,35 @@ async fn a_second_run_changes_nothing_and_a_dry_run_writes_nothing() {
 }
 
 #[tokio::test]
+async fn a_day_is_not_counted_again_when_its_logs_are_gone_or_for_one_company_alone() {
+    let w = world().await;
+    let a = w.tenant("alpha").await;
+    lively(&w, a).await;
+    aggregate(&w).await;
+    let before = everything(&w).await;
+    calls(&w, a, 4, NOON).await;
+    let recompute = vec![("recompute".to_owned(), "true".to_owned())];
+    let wanted =
+        Wanted { date: Some(day(DAY)), tenants: vec![a], params: recompute, ..Wanted::default() };
+    let requests = system(&w).await["requests"].clone();
+    assert_eq!(w.run_as(ID, wanted).await.rows_written, 1);
+    assert_eq!(system(&w).await["requests"], requests);
+    assert_ne!(everything(&w).await, before, "the company's own row");
+
+    let before = everything(&w).await;
+    w.sql("DELETE FROM app.api_call_logs").await;
+    w.set_clock("2027-11-20T12:00:00+09:00");
+    let run = w.run(ID, Some(DAY), &[("recompute", "true")]).await;
+    let why = run.reason.clone().unwrap();
+    assert_eq!(run.outcome(), "failed");
+    assert!(
+        why.contains("2026-10-16 is not counted again") && why.contains("api_call_logs 400 days"),
+        "{why}"
+    );
+    assert_eq!(everything(&w).await, before);
+}
+
+#[tokio::test]
 async fn a_gauge_that_is_missing_is_filled_late_and_one_that_is_there_stays() {
     let w = world().await;
     let a = w.tenant("alpha").await;

@@ -3,7 +3,7 @@
 use jiff::civil::Date;
 use jiff::civil::Weekday;
 use jiff_sqlx::ToSqlx;
-use yakin_engine::days::{Days, after};
+use yakin_engine::days::{Days, after, day_of};
 use yakin_engine::prelude::*;
 
 /// Under this tenant the service's own figures are staged: it is nobody's.
@@ -11,6 +11,34 @@ const SERVICE: i64 = 0;
 /// A company with so many events on each of so many weekdays, and then none, has fallen silent.
 const LIVELY: i64 = 50;
 const WEEKDAYS: usize = 5;
+
+/// Refuses to count `day` again when logs that it is counted from are no longer kept: less would take the place of what was
+/// counted.
+pub async fn still_kept(run: &PlatformRun, day: Date) -> Result<(), Stop> {
+    let today = day_of(run.at());
+    let kept: Vec<(String, i32)> = run
+        .read(async |tx| {
+            Ok(sqlx::query_as(
+                "SELECT data_class, delete_after_days FROM app.retention_policies
+                  WHERE data_class IN ('api_call_logs', 'login_logs', 'feature_usage_logs', 'engineer_activity_logs')
+                    AND $1 <= $2 - delete_after_days ORDER BY data_class",
+            )
+            .bind(day.to_sqlx())
+            .bind(today.to_sqlx())
+            .fetch_all(tx)
+            .await?)
+        })
+        .await?;
+    let gone: Vec<String> = kept.iter().map(|(log, days)| format!("{log} {days} days")).collect();
+    if gone.is_empty() {
+        return Ok(());
+    }
+    let gone = gone.join(", ");
+    Err(Stop::give_up(
+        Cause::Data,
+        format!("{day} is not counted again, its logs are no longer kept ({gone})"),
+    ))
+}
 
 /// Stages how the service answered on `day`, and how it was seen from outside: one pass over the API calls, one over the
 /// probes.
