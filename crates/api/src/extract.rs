@@ -2,14 +2,16 @@
 
 use axum::body::Bytes;
 use axum::extract::{FromRequest, FromRequestParts, Path, Query, Request};
-use axum::http::StatusCode;
 use axum::http::header::CONTENT_TYPE;
 use axum::http::request::Parts;
+use axum::http::{HeaderMap, StatusCode};
 use jiff::civil::Date;
-use serde::Deserialize;
 use serde::de::DeserializeOwned;
+use serde::{Deserialize, Serialize};
+use sha2::{Digest, Sha256};
 use utoipa::ToSchema;
 use yakin_engine::access::Caller;
+use yakin_engine::operate::runs::Once;
 use yakin_engine::record::audit::Act;
 
 use crate::problem::Problem;
@@ -92,6 +94,27 @@ impl<T: DeserializeOwned + Send, S: Send + Sync> FromRequestParts<S> for Named<T
         let named = Path::<T>::from_request_parts(parts, state).await;
         named.map(|Path(named)| Named(named)).map_err(|e| Problem::not_found(e.body_text()))
     }
+}
+
+/// The `Idempotency-Key` of a call that may come again, with what it asks for; without one, each call is its own.
+pub fn once(
+    headers: &HeaderMap,
+    caller: &str,
+    request: &impl Serialize,
+) -> Result<Option<Once>, Problem> {
+    let Some(key) = headers.get("idempotency-key") else { return Ok(None) };
+    let key = key.to_str().ok().map(str::trim).filter(|k| (1..=200).contains(&k.len()));
+    let key = key.ok_or_else(|| {
+        Problem::malformed("Idempotency-Key: expected 1 to 200 characters of ASCII")
+    })?;
+    let (caller, key) = (caller.to_owned(), key.to_owned());
+    Ok(Some(Once { caller, key, request: digest(request) }))
+}
+
+/// SHA-256 of what is asked for.
+pub fn digest(request: &impl Serialize) -> [u8; 32] {
+    // a request that was read can be written
+    Sha256::digest(serde_json::to_vec(request).unwrap_or_default()).into()
 }
 
 /// Why something is done; it stands in the audit.

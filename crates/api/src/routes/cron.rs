@@ -13,9 +13,9 @@ use yakin_engine::clock::Clock;
 use yakin_engine::operate::runs::Once;
 use yakin_engine::record::audit::Act;
 
-use super::jobs::{Accepted, Execute, Parameters, begin, digest, once};
+use super::jobs::{Accepted, Execute, Parameters, begin, request as asked};
 use crate::app::App;
-use crate::extract::{Named, bytes, read};
+use crate::extract::{Named, bytes, digest, once, read};
 use crate::guard::{bearer, peer};
 use crate::problem::Problem;
 
@@ -25,11 +25,16 @@ const WINDOW_SECONDS: i64 = 300;
 /// What a call says.
 #[derive(Clone, Debug, Default, Deserialize, Serialize, ToSchema)]
 #[serde(deny_unknown_fields, default)]
-#[schema(example = json!({"createdAt": 1767225600000_i64}))]
+#[schema(example = json!({"createdAt": 1767225600000_i64, "batchId": "BATCH-204"}))]
 pub struct Trigger {
     /// When the body was signed, in milliseconds since 1970; a signed body must say it.
     #[serde(rename = "createdAt")]
     pub created_at: Option<i64>,
+    /// The batch it is for, by id or slug: whoever signs for several batches at one instant says it, so that each has a
+    /// body and a signature of its own.
+    #[serde(rename = "batchId")]
+    #[schema(max_length = 200)]
+    pub batch_id: Option<String>,
     /// As for `execute`.
     pub parameters: Parameters,
 }
@@ -37,7 +42,8 @@ pub struct Trigger {
 /// Run a batch from a cron of outside
 ///
 /// Either the body is signed: `x-vercel-signature` is the HMAC-SHA1 of the body under the cron secret, in hex, and
-/// `createdAt` lies within five minutes of now; the same body starts one run, however often it comes. Or the cron secret
+/// `createdAt` lies within five minutes of now; the same body starts one run, however often it comes; for another
+/// batch it is refused. Or the cron secret
 /// itself is the bearer; then an `Idempotency-Key` keeps repeated calls from starting a second run.
 #[utoipa::path(post, path = "/api/cron/{batchId}", tag = "jobs",
     params(("batchId" = String, Path, description = "id or slug", example = "BATCH-204"),
@@ -68,14 +74,19 @@ pub async fn trigger(
     };
     let said: Option<Trigger> = if body.is_empty() { None } else { read(&body)? };
     let trigger = said.unwrap_or_default();
+    let id = app.batch(&batch)?;
+    if let Some(other) = trigger.batch_id.filter(|said| app.batch(said).ok() != Some(id)) {
+        return Err(Problem::refused(format!("batchId: the body is for '{other}', not for {id}")));
+    }
     let wanted = Execute { parameters: trigger.parameters, reason: None };
     let once = match signed {
         Some(signature) => {
             fresh(trigger.created_at, Clock::real().now())?;
-            let request = digest(&batch, &wanted);
-            Some(Once { caller: "cron signature".to_owned(), key: signature, request })
+            // one key for all batches: taken for another one, the proof is a replay
+            let caller = "cron signature".to_owned();
+            Some(Once { caller, key: signature, request: digest(&asked(id, &wanted)) })
         }
-        None => once(&headers, "cron secret", &batch, &wanted)?,
+        None => once(&headers, &format!("cron secret, {id}"), &asked(id, &wanted))?,
     };
     let act = Act { actor: "cron".to_owned(), reason: "triggered over /api/cron".to_owned() };
     let begun = begin(&app, None, &batch, wanted.parameters, once, &act).await?;

@@ -4,7 +4,7 @@ use axum::Json;
 use axum::extract::State;
 use serde::Serialize;
 use utoipa::ToSchema;
-use yakin_engine::operate::dead::{self, DeadGroup, DeadLetter};
+use yakin_engine::operate::dead::{self, DeadGroup, DeadLetter, Requeued};
 
 use crate::app::App;
 use crate::extract::{Asked, Body, Named, Why};
@@ -36,47 +36,44 @@ pub async fn show(
     Ok(Json(Page::of(letters, limit, |letter| letter.id)))
 }
 
-/// What became of dead letters.
+/// Dead letters that are settled.
 #[derive(Debug, Serialize, ToSchema)]
-pub struct Settled {
-    /// Runs that were started for pieces of runs.
-    pub runs: Vec<i64>,
-    /// How many were discarded.
+pub struct Discarded {
     pub discarded: usize,
 }
 
 /// Run dead letters again
 ///
-/// Follow-ups as they were; pieces of a run as a rerun of exactly those tenants.
+/// Follow-ups as they were; pieces of a run as a rerun of exactly those tenants. Letters of several runs of a batch that
+/// may not overlap are requeued one run at a time: what still waits is told, and may be requeued again later.
 #[utoipa::path(post, path = "/admin/batch/dead-letters/{which}/requeue", tag = "queue",
     params(("which" = String, Path, description = "a group's fingerprint, or a letter's number", example = "17")),
     request_body = Why,
-    responses((status = 200, description = "they run again", body = Settled),
-              (status = 409, description = "a run is open that theirs may not overlap", body = Problem,
+    responses((status = 200, description = "they, or some of them, run again", body = Requeued),
+              (status = 409, description = "none: a run is open that theirs may not overlap", body = Problem,
                content_type = "application/problem+json")))]
 pub async fn requeue(
     State(app): State<App>,
     by: By,
     Named(which): Named<String>,
     Body(why): Body<Why>,
-) -> Result<Json<Settled>, Problem> {
+) -> Result<Json<Requeued>, Problem> {
     let (act, engine, now) = (why.act(&by.0)?, &app.engine, app.engine.clock.now());
-    let runs = dead::requeue(&engine.pool, &engine.registry, &which, &act, now).await?;
-    Ok(Json(Settled { runs, discarded: 0 }))
+    Ok(Json(dead::requeue(&engine.pool, &engine.registry, &which, &act, now).await?))
 }
 
 /// Decide that dead letters are not wanted
 #[utoipa::path(post, path = "/admin/batch/dead-letters/{which}/discard", tag = "queue",
     params(("which" = String, Path, description = "a group's fingerprint, or a letter's number", example = "17")),
     request_body = Why,
-    responses((status = 200, description = "they are discarded", body = Settled)))]
+    responses((status = 200, description = "they are discarded", body = Discarded)))]
 pub async fn discard(
     State(app): State<App>,
     by: By,
     Named(which): Named<String>,
     Body(why): Body<Why>,
-) -> Result<Json<Settled>, Problem> {
+) -> Result<Json<Discarded>, Problem> {
     let (act, engine) = (why.act(&by.0)?, &app.engine);
     let discarded = dead::discard(&engine.pool, &which, &act, engine.clock.now()).await?;
-    Ok(Json(Settled { runs: Vec::new(), discarded }))
+    Ok(Json(Discarded { discarded }))
 }

@@ -10,7 +10,6 @@ use axum::response::IntoResponse;
 use jiff::civil::Date;
 use serde::{Deserialize, Serialize};
 use serde_json::Value;
-use sha2::{Digest, Sha256};
 use sqlx::postgres::PgPool;
 use utoipa::{IntoParams, ToSchema};
 use yakin_engine::look::{self, Day, Instant, RunFilter, RunRow};
@@ -20,7 +19,7 @@ use yakin_engine::spec::Scope;
 use yakin_engine::tenant;
 
 use crate::app::{App, act};
-use crate::extract::{Asked, Body, Named, known, reason};
+use crate::extract::{Asked, Body, Named, known, once, reason};
 use crate::guard::By;
 use crate::page::{self, Page};
 use crate::problem::Problem;
@@ -112,31 +111,14 @@ pub async fn execute(
 ) -> Result<impl IntoResponse, Problem> {
     let why = wanted.reason.as_deref().map(reason).transpose()?.unwrap_or("started over HTTP");
     let act = act(&by.0, why);
-    let once = once(&headers, &act.actor, &job, &wanted)?;
+    let once = once(&headers, &act.actor, &request(app.batch(&job)?, &wanted))?;
     let begun = begin(&app, by.tenants(), &job, wanted.parameters, once, &act).await?;
     Accepted::at(&app, &job, begun)
 }
 
-/// The key of a call that may come again; without one, each call is its own.
-pub fn once(
-    headers: &HeaderMap,
-    caller: &str,
-    job: &str,
-    wanted: &Execute,
-) -> Result<Option<Once>, Problem> {
-    let Some(key) = headers.get("idempotency-key") else { return Ok(None) };
-    let key = key.to_str().ok().map(str::trim).filter(|k| (1..=200).contains(&k.len()));
-    let key = key.ok_or_else(|| {
-        Problem::malformed("Idempotency-Key: expected 1 to 200 characters of ASCII")
-    })?;
-    Ok(Some(Once { caller: caller.to_owned(), key: key.to_owned(), request: digest(job, wanted) }))
-}
-
-/// SHA-256 of what is asked for.
-pub fn digest(job: &str, wanted: &Execute) -> [u8; 32] {
-    // a request that was read can be written
-    let text = serde_json::to_vec(&(job, &wanted.parameters)).unwrap_or_default();
-    Sha256::digest(text).into()
+/// What is asked for, whatever name the batch was called by.
+pub fn request<'a>(batch: &'static str, wanted: &'a Execute) -> impl Serialize + use<'a> {
+    (batch, &wanted.parameters)
 }
 
 /// Starts the run; a caller of some tenants runs for those, or some of those.

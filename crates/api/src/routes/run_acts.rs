@@ -2,16 +2,17 @@
 
 use axum::Json;
 use axum::extract::State;
+use axum::http::HeaderMap;
 use axum::response::IntoResponse;
 use serde::Deserialize;
 use utoipa::ToSchema;
-use yakin_engine::operate::runs::{Again, approve as decide, cancel as stop, rerun as again};
+use yakin_engine::operate::runs::{Again, approve as decide, cancel as stop, rerun_once as again};
 use yakin_engine::tenant;
 
 use super::runs::visible;
 use super::{Said, Started};
 use crate::app::{App, act};
-use crate::extract::{Body, Named, Why, reason};
+use crate::extract::{Body, Named, Why, once, reason};
 use crate::guard::By;
 use crate::problem::Problem;
 
@@ -34,7 +35,8 @@ pub struct Rerun {
 
 /// Run an ended run again, for the same period and parameters
 #[utoipa::path(post, path = "/admin/batch/runs/{run}/rerun", tag = "runs",
-    params(("run" = i64, Path, description = "its number", example = 118)),
+    params(("run" = i64, Path, description = "its number", example = 118),
+           ("Idempotency-Key" = Option<String>, Header, description = "one key for one request", max_length = 200)),
     request_body = Rerun,
     responses((status = 202, description = "the new run", body = Started,
                headers(("Location" = String, description = "the new run"))),
@@ -44,13 +46,16 @@ pub async fn rerun(
     State(app): State<App>,
     by: By,
     Named(run): Named<i64>,
+    headers: HeaderMap,
     Body(wanted): Body<Rerun>,
 ) -> Result<impl IntoResponse, Problem> {
     let act = act(&by.0, reason(&wanted.reason)?);
     visible(&app, &by, run).await?;
-    let which = if wanted.failed { Again::Failed } else { Again::All };
+    let once = once(&headers, &act.actor, &("rerun", run, wanted.failed))?;
+    let which = (run, if wanted.failed { Again::Failed } else { Again::All });
     let (engine, now) = (&app.engine, app.engine.clock.now());
-    Ok(Started::at(again(&engine.pool, &engine.registry, run, which, &act, now).await?))
+    let begun = again(&engine.pool, &engine.registry, which, once.as_ref(), &act, now).await?;
+    Ok(Started::at(begun.run))
 }
 
 /// Stop an open run
@@ -97,7 +102,8 @@ pub async fn approve(
     params(("run" = i64, Path, description = "its number", example = 118)),
     request_body = Why,
     responses((status = 200, description = "it is rejected", body = Said),
-              (status = 409, description = "it is not open", body = Problem, content_type = "application/problem+json")))]
+              (status = 409, description = "it waits for no approval", body = Problem,
+               content_type = "application/problem+json")))]
 pub async fn reject(
     State(app): State<App>,
     by: By,
@@ -131,16 +137,18 @@ pub struct Unblock {
 ///
 /// Their pieces run again with the block lifted, on the record.
 #[utoipa::path(post, path = "/admin/batch/runs/{run}/unblock", tag = "runs",
-    params(("run" = i64, Path, description = "its number", example = 118)),
+    params(("run" = i64, Path, description = "its number", example = 118),
+           ("Idempotency-Key" = Option<String>, Header, description = "one key for one request", max_length = 200)),
     request_body = Unblock,
     responses((status = 202, description = "the new run", body = Started,
                headers(("Location" = String, description = "the new run"))),
-              (status = 409, description = "the run has not ended", body = Problem,
+              (status = 409, description = "the run has not ended, or did not block them", body = Problem,
                content_type = "application/problem+json")))]
 pub async fn unblock(
     State(app): State<App>,
     by: By,
     Named(run): Named<i64>,
+    headers: HeaderMap,
     Body(wanted): Body<Unblock>,
 ) -> Result<impl IntoResponse, Problem> {
     let act = act(&by.0, reason(&wanted.reason)?);
@@ -149,6 +157,8 @@ pub async fn unblock(
     }
     let (engine, now) = (&app.engine, app.engine.clock.now());
     let ids = tenant::by_codes(&engine.pool, &wanted.tenants).await?;
-    let which = Again::Tenants { ids, released: true };
-    Ok(Started::at(again(&engine.pool, &engine.registry, run, which, &act, now).await?))
+    let once = once(&headers, &act.actor, &("unblock", run, &ids))?;
+    let which = (run, Again::Released(ids));
+    let begun = again(&engine.pool, &engine.registry, which, once.as_ref(), &act, now).await?;
+    Ok(Started::at(begun.run))
 }

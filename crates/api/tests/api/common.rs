@@ -94,6 +94,35 @@ impl Batch for Careful {
     };
 }
 
+/// Counts everybody first; then blocks each tenant that nobody released.
+pub struct Picky;
+impl Batch for Picky {
+    type Params = Value;
+    const SPEC: Spec = Spec {
+        id: "T-PICKY",
+        slug: "picky-work",
+        schedule: Schedule::Manual,
+        phases: &[Phase::Prepare],
+        params: &[],
+        ..BASE
+    };
+    async fn prepare(run: &PlatformRun, _: &Value) -> Outcome {
+        run.info("counted everybody", json!({"sessions": 42}));
+        run.write(async |tx| {
+            tx.plan(json!({"close": "sessions"}));
+            Ok(Done::rows(42).count("sessions", 42))
+        })
+        .await
+    }
+    async fn tenant(run: &TenantRun, _: &Value) -> Outcome {
+        if !run.released() {
+            return Err(Stop::blocked("the price list is missing"));
+        }
+        run.info("billed all the same", json!({}));
+        run.write(async |_| Ok(Done::rows(1).count("bills", 1))).await
+    }
+}
+
 /// A node whose API is asked without a socket.
 pub struct Site {
     pub world: World,
@@ -147,8 +176,13 @@ impl Site {
 
     /// A node that is given more before it answers.
     pub async fn equipped(settings: Settings, give: impl FnOnce(&mut Engine)) -> Site {
-        let batches =
-            vec![entry::<Nightly>(), entry::<Whole>(), entry::<Failing>(), entry::<Careful>()];
+        let batches = vec![
+            entry::<Nightly>(),
+            entry::<Whole>(),
+            entry::<Failing>(),
+            entry::<Careful>(),
+            entry::<Picky>(),
+        ];
         let mut world = World::new(batches).await;
         give(Arc::get_mut(&mut world.engine).unwrap());
         let router = yakin_api::router(world.engine.clone(), settings);
@@ -195,6 +229,13 @@ impl Site {
 
     pub async fn post(&self, path: &str, token: &str, body: Value) -> Answer {
         self.send(call("POST", path, token, Some(body))).await
+    }
+
+    /// The same under an `Idempotency-Key`.
+    pub async fn post_once(&self, path: &str, token: &str, key: &str, body: Value) -> Answer {
+        let mut request = call("POST", path, token, Some(body));
+        request.headers_mut().insert("idempotency-key", key.parse().unwrap());
+        self.send(request).await
     }
 }
 

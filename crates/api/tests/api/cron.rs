@@ -45,6 +45,24 @@ async fn a_signed_call_starts_one_run_however_often_it_comes() {
     // taken for another batch, the same proof is a replay
     let told = site.send(signed("T-WHOLE", &body, &good)).await.problem(409);
     assert!(told.contains("another request"), "{told}");
+    // the batch's other name is the same batch
+    let slug = site.send(signed("nightly-work", &body, &good)).await.good();
+    assert_eq!(slug["repeated"], true);
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn bodies_signed_at_one_instant_for_two_batches_start_both() {
+    let site = Site::new().await;
+    site.world.tenant("aoba").await;
+    let at = Clock::real().now().as_millisecond();
+    for batch in ["T-NIGHTLY", "whole-work"] {
+        let body = json!({"createdAt": at, "batchId": batch}).to_string();
+        let good = signature(CRON_SECRET, &body);
+        assert_eq!(site.send(signed(batch, &body, &good)).await.good()["repeated"], false);
+        let told = site.send(signed("failing-work", &body, &good)).await.problem(422);
+        assert!(told.contains(&format!("the body is for '{batch}', not for T-FAILING")), "{told}");
+    }
+    assert_eq!(site.world.one::<i64>("SELECT count(*) FROM yakin.runs").await, 2);
 }
 
 #[tokio::test(flavor = "multi_thread")]
@@ -88,6 +106,13 @@ async fn the_secret_itself_is_good_as_a_bearer() {
     let first = site.send(call(CRON_SECRET, "2026-11-01")).await.good();
     let again = site.send(call(CRON_SECRET, "2026-11-01")).await.good();
     assert_eq!((&again["runId"], &again["repeated"]), (&first["runId"], &json!(true)));
+    // a key is one batch's
+    let whole = Request::post("/api/cron/T-WHOLE")
+        .header("authorization", format!("Bearer {CRON_SECRET}"))
+        .header("idempotency-key", "2026-11-01")
+        .body(Body::empty())
+        .unwrap();
+    assert_eq!(site.send(whole).await.good()["repeated"], false);
     for wrong in ["another", &CRON_SECRET[1..], ""] {
         site.send(call(wrong, "k")).await.problem(401);
     }

@@ -90,14 +90,27 @@ async fn a_run_that_waits_for_a_second_person_gets_another_ones_yes() {
 #[tokio::test(flavor = "multi_thread")]
 async fn a_blocked_tenant_is_released_on_the_record() {
     let site = Site::new().await;
-    site.world.tenant("aoba").await;
+    for code in ["aoba", "sakura"] {
+        site.world.tenant(code).await;
+    }
     let token = site.token(Role::Operator, None).await;
-    let run = site.post("/admin/batch/jobs/nightly-work/execute", &token, json!({})).await.good();
+    let run = site.post("/admin/batch/jobs/picky-work/execute", &token, json!({})).await.good();
     let at = format!("/admin/batch/runs/{}/unblock", run["runId"]);
     let body = json!({"tenants": ["aoba"], "reason": "agreed with the customer"});
     site.post(&at, &token, body.clone()).await.problem(409);
     site.world.settle().await;
-    let new = site.post(&at, &token, body).await.good()["run_id"].as_i64().unwrap();
+    let new = site.post_once(&at, &token, "unblock-1", body.clone()).await.good()["run_id"]
+        .as_i64()
+        .unwrap();
+    // the same call again, before and after its run has ended
+    for _ in 0..2 {
+        let again = site.post_once(&at, &token, "unblock-1", body.clone()).await.good();
+        assert_eq!(again["run_id"], new);
+        site.world.settle().await;
+    }
+    site.post_once(&at, &token, "unblock-1", json!({"tenants": ["sakura"], "reason": "another"}))
+        .await
+        .problem(409);
     site.world.settle().await;
     let released: String =
         site.world.one(&format!("SELECT released_by FROM yakin.runs WHERE id = {new}")).await;
@@ -106,4 +119,74 @@ async fn a_blocked_tenant_is_released_on_the_record() {
         site.post(&at, &token, wrong).await.problem(422);
     }
     site.post(&at, &token, json!({"tenants": ["nobody"], "reason": "a test"})).await.problem(404);
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_rerun_under_a_key_is_started_once() {
+    let site = Site::new().await;
+    site.world.tenant("aoba").await;
+    let token = site.token(Role::Operator, None).await;
+    let run = site.post("/admin/batch/jobs/failing-work/execute", &token, json!({})).await.good();
+    site.world.settle().await;
+    let at = format!("/admin/batch/runs/{}/rerun", run["runId"]);
+    let again = json!({"failed": true, "reason": "mended"});
+    let first = site.post_once(&at, &token, "again-1", again.clone()).await.good();
+    site.world.settle().await;
+    assert_eq!(site.post_once(&at, &token, "again-1", again).await.good(), first);
+    site.post_once(&at, &token, "again-1", because("all of it")).await.problem(409);
+    assert_eq!(site.world.one::<i64>("SELECT count(*) FROM yakin.runs").await, 2);
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_token_of_some_tenants_sees_of_a_run_what_it_did_for_them() {
+    let site = Site::new().await;
+    let aoba = site.world.tenant("aoba").await;
+    site.world.tenant("sakura").await;
+    let all = site.token(Role::Operator, None).await;
+    let some = site.token(Role::Operator, Some(vec![aoba])).await;
+    let asked = json!({"parameters": {"tenants": ["aoba"]}});
+    let run = site.post("/admin/batch/jobs/picky-work/execute", &some, asked).await.good();
+    site.world.settle().await;
+    let unblock = format!("/admin/batch/runs/{}/unblock", run["runId"]);
+    let body = json!({"tenants": ["aoba"], "reason": "agreed"});
+    let run = site.post(&unblock, &all, body).await.good()["run_id"].as_i64().unwrap();
+    site.world.settle().await;
+    let at = format!("/admin/batch/runs/{run}");
+    for (token, counts, rows, lines) in [
+        (
+            &all,
+            json!({"sessions": 42, "bills": 1}),
+            43,
+            vec!["counted everybody", "tenants in scope", "billed all the same"],
+        ),
+        (&some, json!({"bills": 1}), 1, vec!["billed all the same"]),
+    ] {
+        let list = site.get("/admin/batch/runs?limit=1", token).await.good();
+        for seen in [site.get(&at, token).await.good(), list["items"][0].clone()] {
+            assert_eq!((&seen["counts"], &seen["rows_written"]), (&counts, &json!(rows)), "{seen}");
+        }
+        let logs = site.get(&format!("{at}/logs"), token).await.good();
+        let said: Vec<&str> = logs["items"]
+            .as_array()
+            .unwrap()
+            .iter()
+            .filter_map(|l| l["message"].as_str())
+            .collect();
+        assert_eq!(said, lines);
+    }
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_token_of_some_tenants_sees_of_a_plan_what_it_would_do_for_them() {
+    let site = Site::new().await;
+    let aoba = site.world.tenant("aoba").await;
+    let some = site.token(Role::Operator, Some(vec![aoba])).await;
+    let asked = json!({"parameters": {"dryRun": true}});
+    let run = site.post("/admin/batch/jobs/picky-work/execute", &some, asked).await.good();
+    site.world.settle().await;
+    let at = format!("/admin/batch/runs/{}", run["runId"]);
+    let all = site.token(Role::Viewer, None).await;
+    for (token, acts) in [(&all, json!([{"close": "sessions"}])), (&some, json!([]))] {
+        assert_eq!(site.get(&at, token).await.good()["plan"]["acts"], acts);
+    }
 }

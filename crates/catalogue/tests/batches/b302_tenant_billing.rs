@@ -217,7 +217,7 @@ async fn an_unblocked_tenant_is_billed_with_the_missing_day_as_zero_and_the_invo
     w.sql("DELETE FROM app.tenant_usage_daily WHERE usage_date = '2026-06-17'").await;
     statistics(&w, acme, "2026-06-17", 100_001).await;
     let seen = run(&w, "2026-06-15").await;
-    let again = Again::Tenants { ids: vec![acme], released: true };
+    let again = Again::Released(vec![acme]);
     let id =
         rerun(&w.pool, &w.engine.registry, seen.id, again, &act(), w.clock.now()).await.unwrap();
     w.settle().await;
@@ -263,7 +263,7 @@ async fn an_unknown_plan_or_rate_or_currency_stays_blocked_even_when_released() 
         let id = tenant(&w, code).await;
         w.sql(&fault.replace('$', &id.to_string())).await;
         let seen = run(&w, "2026-06-15").await;
-        let again = Again::Tenants { ids: vec![id], released: true };
+        let again = Again::Released(vec![id]);
         let released = rerun(&w.pool, &w.engine.registry, seen.id, again, &act(), w.clock.now())
             .await
             .unwrap();

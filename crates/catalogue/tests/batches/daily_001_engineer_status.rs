@@ -304,7 +304,7 @@ async fn many_changes_at_once_are_held_until_a_person_confirms() {
 
     // asked again without a word, it is held again; confirmed, it goes on
     assert_eq!(w.rerun_failed(run.id).await.outcome(), "failed");
-    let released = Again::Tenants { ids: vec![held], released: true };
+    let released = Again::Released(vec![held]);
     let (pool, registry) = (&w.pool, &w.engine.registry);
     let id = rerun(pool, registry, run.id, released, &act(), w.clock.now()).await.unwrap();
     w.settle().await;

@@ -233,7 +233,7 @@ async fn an_unblocked_company_is_billed_without_the_missing_day_and_the_invoice_
     let acme = company(&w, "acme").await;
     w.sql("DELETE FROM app.company_usage_daily WHERE usage_date = '2026-06-17'").await;
     let seen = run(&w, "2026-06-15").await;
-    let again = Again::Tenants { ids: vec![acme], released: true };
+    let again = Again::Released(vec![acme]);
     rerun(&w.pool, &w.engine.registry, seen.id, again, &act(), w.clock.now()).await.unwrap();
     w.settle().await;
     assert_eq!(lines(&w, "INV-202606-acme-0001").await, "base 1 50000, note 1 0");
@@ -288,7 +288,7 @@ async fn a_missing_plan_address_or_rate_blocks_even_when_released() {
         let wanted =
             Wanted { date: Some(day("2026-06-15")), tenants: vec![id], ..Wanted::default() };
         let seen = w.run_as("MONTHLY_001", wanted).await;
-        let again = Again::Tenants { ids: vec![id], released: true };
+        let again = Again::Released(vec![id]);
         let (registry, now) = (&w.engine.registry, w.clock.now());
         let released = rerun(&w.pool, registry, seen.id, again, &act(), now).await.unwrap();
         w.settle().await;

@@ -1,6 +1,6 @@
 //! `yakin dead …`: what gave up, grouped by cause.
 
-use yakin_engine::operate::dead::{self, DeadGroup};
+use yakin_engine::operate::dead::{self, DeadGroup, Requeued};
 
 use crate::arguments::Dead;
 use crate::output::{End, json, line, table};
@@ -41,13 +41,15 @@ pub async fn dead(place: &Place, command: Dead) -> anyhow::Result<End> {
             }
         }
         Dead::Requeue { which, why } => {
-            let runs = dead::requeue(&pool, &registry()?, &which, &act(&why.reason)?, now).await?;
-            let runs: Vec<String> = runs.iter().map(i64::to_string).collect();
-            line(if runs.is_empty() {
-                "requeued".to_owned()
+            let done = dead::requeue(&pool, &registry()?, &which, &act(&why.reason)?, now).await?;
+            if place.json {
+                json(&done)?;
             } else {
-                format!("requeued as run {}", runs.join(", "))
-            });
+                requeued(&done);
+            }
+            if !done.left.is_empty() {
+                return Ok(End::Partial);
+            }
         }
         Dead::Discard { which, why } => {
             let n = dead::discard(&pool, &which, &act(&why.reason)?, now).await?;
@@ -55,6 +57,19 @@ pub async fn dead(place: &Place, command: Dead) -> anyhow::Result<End> {
         }
     }
     Ok(End::Done)
+}
+
+fn requeued(done: &Requeued) {
+    if done.follow_ups > 0 {
+        line(format!("requeued {} as they were", done.follow_ups));
+    }
+    if !done.runs.is_empty() {
+        let runs: Vec<String> = done.runs.iter().map(i64::to_string).collect();
+        line(format!("requeued as run {}", runs.join(", ")));
+    }
+    for left in &done.left {
+        line(format!("those of run {} still wait: {}", left.run, left.reason));
+    }
 }
 
 fn groups(groups: &[DeadGroup]) {

@@ -70,7 +70,7 @@ pub async fn unblock(
     reason: &str,
 ) -> anyhow::Result<End> {
     let ids = tenant::by_codes(&place.pool().await?, tenants).await?;
-    again(place, run, Again::Tenants { ids, released: true }, &act(reason)?).await
+    again(place, run, Again::Released(ids), &act(reason)?).await
 }
 
 async fn again(place: &Place, run: i64, again: Again, act: &Act) -> anyhow::Result<End> {

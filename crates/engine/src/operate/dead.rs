@@ -3,9 +3,10 @@
 use jiff::Timestamp;
 use jiff_sqlx::ToSqlx;
 use serde_json::{Value, json};
+use sqlx::AssertSqlSafe;
 use sqlx::postgres::PgPool;
 
-use super::runs::{Again, rerun};
+use super::runs::{Again, again_in};
 use crate::error::{Doing, EngineError};
 use crate::look::Instant;
 use crate::queue::JobKind;
@@ -88,45 +89,121 @@ pub async fn page(
     .doing("reading dead letters")
 }
 
-/// Requeues dead letters: follow-ups as they were, pieces of a run as a rerun of exactly those tenants. Returns the
-/// numbers of the reruns.
+/// What became of dead letters that were to run again.
+#[derive(Debug, Default, serde::Serialize, utoipa::ToSchema)]
+pub struct Requeued {
+    /// Follow-ups that were put in again as they were.
+    pub follow_ups: usize,
+    /// Runs that were started for pieces of earlier runs.
+    pub runs: Vec<i64>,
+    /// What still waits.
+    pub left: Vec<Left>,
+}
+
+/// Letters of one run that still wait, and why.
+#[derive(Debug, serde::Serialize, utoipa::ToSchema)]
+pub struct Left {
+    /// The run they are of.
+    pub run: i64,
+    pub reason: String,
+}
+
+/// Requeues dead letters: follow-ups as they were, pieces of a run as a rerun of exactly those tenants. Each rerun is
+/// started in the transaction that settles its letters; where one is refused, its letters still wait and are told of.
+///
+/// # Errors
+/// `Unknown` when nothing of the kind waits, and the reason when nothing could be requeued.
 pub async fn requeue(
     pool: &PgPool,
     registry: &Registry,
     which: &str,
     act: &Act,
     now: Timestamp,
-) -> Result<Vec<i64>, EngineError> {
-    let letters = some(pool, which).await?;
-    let mut runs: Vec<(i64, Vec<i64>)> = Vec::new();
-    for letter in letters.iter().filter(|l| l.kind != JobKind::FollowUp.word()) {
-        let Some(run) = letter.run_id else { continue };
-        match runs.iter_mut().find(|(id, _)| *id == run) {
-            Some((_, tenants)) => tenants.push(letter.tenant_id),
-            None => runs.push((run, vec![letter.tenant_id])),
+) -> Result<Requeued, EngineError> {
+    let mut done =
+        Requeued { follow_ups: follow_ups(pool, which, act, now).await?, ..Requeued::default() };
+    let mut refused = None;
+    for run in runs(pool, which).await? {
+        match pieces(pool, registry, (which, run), act, now).await {
+            Ok(started) => done.runs.extend(started),
+            Err(error @ EngineError::Database { .. }) => return Err(error),
+            Err(error) => {
+                done.left.push(Left { run, reason: error.to_string() });
+                refused.get_or_insert(error);
+            }
         }
     }
-    let (follow_ups, pieces): (Vec<_>, Vec<_>) =
-        letters.into_iter().partition(|l| l.kind == JobKind::FollowUp.word());
-    let doing = "requeueing dead letters";
-    let mut tx = Tx::engine(pool).await.doing(doing)?;
-    let jobs: Vec<NewJob<'_>> = follow_ups.iter().map(|l| again_as_it_was(l, now)).collect();
-    enqueue(&mut tx, &jobs, now).await.doing(doing)?;
-    settle(&mut tx, &follow_ups, "requeued", act, now).await.doing(doing)?;
-    tx.commit().await.doing(doing)?;
-    let mut reruns = Vec::new();
-    for (run, tenants) in runs {
-        let whole = tenants.contains(&crate::tenant::PLATFORM);
-        let again =
-            if whole { Again::All } else { Again::Tenants { ids: tenants, released: false } };
-        reruns.push(rerun(pool, registry, run, again, act, now).await?);
-        // run by run: when the next one is refused, these are not waiting any more
-        let of_run: Vec<_> = pieces.iter().filter(|l| l.run_id == Some(run)).cloned().collect();
-        let mut tx = Tx::engine(pool).await.doing(doing)?;
-        settle(&mut tx, &of_run, "requeued", act, now).await.doing(doing)?;
-        tx.commit().await.doing(doing)?;
+    match refused {
+        _ if done.follow_ups > 0 || !done.runs.is_empty() => Ok(done),
+        Some(error) => Err(error),
+        None => Err(none_waits(which)),
     }
-    Ok(reruns)
+}
+
+/// Puts follow-ups in again; returns how many.
+async fn follow_ups(
+    pool: &PgPool,
+    which: &str,
+    act: &Act,
+    now: Timestamp,
+) -> Result<usize, EngineError> {
+    let mut done = 0;
+    loop {
+        let mut tx = Tx::engine(pool).await.doing(REQUEUEING)?;
+        let letters = lock(&mut tx, which, Kind::FollowUps).await?;
+        if letters.is_empty() {
+            tx.rollback().await.doing(REQUEUEING)?;
+            return Ok(done);
+        }
+        let jobs: Vec<NewJob<'_>> = letters.iter().map(|l| again_as_it_was(l, now)).collect();
+        enqueue(&mut tx, &jobs, now).await.doing(REQUEUEING)?;
+        settle(&mut tx, &letters, "requeued", act, now).await.doing(REQUEUEING)?;
+        tx.commit().await.doing(REQUEUEING)?;
+        done += letters.len();
+    }
+}
+
+/// The runs whose pieces wait, oldest first.
+async fn runs(pool: &PgPool, which: &str) -> Result<Vec<i64>, EngineError> {
+    sqlx::query_scalar(
+        "SELECT DISTINCT run_id FROM yakin.dead_letters
+          WHERE state = 'waiting' AND (fingerprint = $1 OR id::text = $1) AND kind <> 'follow_up' AND run_id IS NOT NULL
+          ORDER BY run_id",
+    )
+    .bind(which)
+    .fetch_all(pool)
+    .await
+    .doing("reading dead letters")
+}
+
+/// Runs pieces of a run again; none when somebody else did meanwhile.
+async fn pieces(
+    pool: &PgPool,
+    registry: &Registry,
+    (which, run): (&str, i64),
+    act: &Act,
+    now: Timestamp,
+) -> Result<Option<i64>, EngineError> {
+    let mut tx = Tx::engine(pool).await.doing(REQUEUEING)?;
+    let letters = lock(&mut tx, which, Kind::PiecesOf(run)).await?;
+    if letters.is_empty() {
+        tx.rollback().await.doing(REQUEUEING)?;
+        return Ok(None);
+    }
+    let tenants: Vec<i64> = letters.iter().map(|l| l.tenant_id).collect();
+    let whole = tenants.contains(&crate::tenant::PLATFORM);
+    let again = if whole { Again::All } else { Again::Tenants(tenants) };
+    match again_in(&mut tx, registry, (run, again), None, act, now).await {
+        Ok(begun) => {
+            settle(&mut tx, &letters, "requeued", act, now).await.doing(REQUEUEING)?;
+            tx.commit().await.doing(REQUEUEING)?;
+            Ok(Some(begun.run))
+        }
+        Err(error) => {
+            tx.rollback().await.doing(REQUEUEING)?;
+            Err(error)
+        }
+    }
 }
 
 /// Discards dead letters: a person decided that the work is not wanted. Returns how many.
@@ -137,21 +214,50 @@ pub async fn discard(
     now: Timestamp,
 ) -> Result<usize, EngineError> {
     let doing = "discarding dead letters";
-    let letters = some(pool, which).await?;
-    let mut tx = Tx::engine(pool).await.doing(doing)?;
-    settle(&mut tx, &letters, "discarded", act, now).await.doing(doing)?;
-    tx.commit().await.doing(doing)?;
-    Ok(letters.len())
+    let mut done = 0;
+    loop {
+        let mut tx = Tx::engine(pool).await.doing(doing)?;
+        let letters = lock(&mut tx, which, Kind::All).await?;
+        if letters.is_empty() {
+            tx.rollback().await.doing(doing)?;
+            return if done == 0 { Err(none_waits(which)) } else { Ok(done) };
+        }
+        settle(&mut tx, &letters, "discarded", act, now).await.doing(doing)?;
+        tx.commit().await.doing(doing)?;
+        done += letters.len();
+    }
 }
 
-async fn some(pool: &PgPool, which: &str) -> Result<Vec<DeadLetter>, EngineError> {
-    let letters = waiting(pool, Some(which)).await?;
-    if letters.is_empty() {
-        return Err(EngineError::unknown(format!(
-            "no dead letter '{which}' waits; `yakin dead list` shows them"
-        )));
-    }
-    Ok(letters)
+const REQUEUEING: &str = "requeueing dead letters";
+
+/// Which of the letters named.
+#[derive(Clone, Copy)]
+enum Kind {
+    All,
+    FollowUps,
+    PiecesOf(i64),
+}
+
+/// The letters of a kind that wait, locked so that nobody else settles them; the oldest first. Of a run, all.
+async fn lock(tx: &mut Tx, which: &str, kind: Kind) -> Result<Vec<DeadLetter>, EngineError> {
+    let (of, limit) = match kind {
+        Kind::All => ("", Some(MOST)),
+        Kind::FollowUps => ("AND kind = 'follow_up'", Some(MOST)),
+        Kind::PiecesOf(_) => ("AND kind <> 'follow_up' AND run_id = $3", None),
+    };
+    let sql = format!(
+        "SELECT id, tenant_id, batch_id, run_id, kind, cause, error, fingerprint, attempts, job, died_at
+           FROM yakin.dead_letters
+          WHERE state = 'waiting' AND (fingerprint = $1 OR id::text = $1) {of}
+          ORDER BY id LIMIT $2 FOR UPDATE"
+    );
+    let query = sqlx::query_as(AssertSqlSafe(sql)).bind(which).bind(limit);
+    let query = if let Kind::PiecesOf(run) = kind { query.bind(run) } else { query };
+    query.fetch_all(tx.inner().doing(REQUEUEING)?).await.doing(REQUEUEING)
+}
+
+fn none_waits(which: &str) -> EngineError {
+    EngineError::unknown(format!("no dead letter '{which}' waits; `yakin dead list` shows them"))
 }
 
 fn again_as_it_was(letter: &DeadLetter, now: Timestamp) -> NewJob<'_> {
@@ -176,9 +282,6 @@ async fn settle(
     act: &Act,
     now: Timestamp,
 ) -> Result<(), sqlx::Error> {
-    if letters.is_empty() {
-        return Ok(());
-    }
     let ids: Vec<i64> = letters.iter().map(|l| l.id).collect();
     sqlx::query("UPDATE yakin.dead_letters SET state = $2, settled_by = $3, settled_at = $4 WHERE id = ANY ($1)")
         .bind(&ids)

@@ -1,11 +1,15 @@
 //! Runs by hand: start, rerun, cancel, approve, unblock.
 
+mod again;
 mod keys;
 
 use jiff::Timestamp;
 use jiff::civil::Date;
-use serde_json::{Value, json};
+use serde_json::json;
 use sqlx::postgres::PgPool;
+
+pub(super) use again::again_in;
+pub use again::{Again, rerun, rerun_once};
 
 use crate::error::{Doing, EngineError};
 use crate::record::audit::{Act, record};
@@ -97,12 +101,6 @@ fn wanted_run(
             "the period {days} lies in the future; expected a past or present day"
         )));
     }
-    if spec.scope == Scope::Global && !wanted.tenants.is_empty() {
-        return Err(EngineError::refused(format!(
-            "{} works for all tenants at once; leave the tenants out",
-            spec.id
-        )));
-    }
     let run = NewRun {
         planned_at: None,
         trigger,
@@ -128,15 +126,40 @@ async fn begin(
     act: &Act,
 ) -> Result<Begun, EngineError> {
     let doing = "starting a run";
-    let now = run.now;
     let mut tx = Tx::engine(pool).await.doing(doing)?;
+    match begin_in(&mut tx, spec, run, action, once, act).await {
+        Ok(begun) => tx.commit().await.doing(doing).map(|()| begun),
+        Err(error) => {
+            tx.rollback().await.doing(doing)?;
+            Err(error)
+        }
+    }
+}
+
+/// The same within a transaction of the caller's, which must not commit when the run is refused.
+async fn begin_in(
+    tx: &mut Tx,
+    spec: &'static Spec,
+    run: NewRun,
+    action: &str,
+    once: Option<&Once>,
+    act: &Act,
+) -> Result<Begun, EngineError> {
+    let doing = "starting a run";
+    let now = run.now;
+    if spec.scope == Scope::Global && run.only_tenants.is_some() {
+        return Err(EngineError::refused(format!(
+            "{} works for all tenants at once; leave the tenants out",
+            spec.id
+        )));
+    }
     sqlx::query("SELECT FROM yakin.batches WHERE id = $1 FOR UPDATE")
         .bind(spec.id)
         .execute(tx.inner().doing(doing)?)
         .await
         .doing(doing)?;
     if let Some(once) = once
-        && let Some(begun) = keys::begun(&mut tx, once).await?
+        && let Some(begun) = keys::begun(tx, once).await?
     {
         return Ok(begun);
     }
@@ -155,102 +178,13 @@ async fn begin(
     }
     let details = json!({"period": run.days.map(|d| d.to_string()), "params": run.params, "tenants": run.only_tenants,
                          "dry_run": run.dry_run, "rerun_of": run.rerun_of});
-    let id = create(&mut tx, spec, run).await.doing(doing)?;
+    let id = create(tx, spec, run).await.doing(doing)?;
     if let Some(once) = once {
-        keys::keep(&mut tx, once, id).await?;
+        keys::keep(tx, once, id).await?;
     }
-    record(&mut tx, act, action, &format!("{} run {id}", spec.id), details).await.doing(doing)?;
-    try_start(&mut tx, spec, id, now).await.doing(doing)?;
-    tx.commit().await.doing(doing)?;
+    record(tx, act, action, &format!("{} run {id}", spec.id), details).await.doing(doing)?;
+    try_start(tx, spec, id, now).await.doing(doing)?;
     Ok(Begun { run: id, repeated: false })
-}
-
-/// The facts of an ended run that a rerun takes over.
-#[derive(Debug, sqlx::FromRow)]
-struct Ended {
-    batch_id: String,
-    period_start: Option<jiff_sqlx::Date>,
-    period_end: Option<jiff_sqlx::Date>,
-    params: Value,
-    only_tenants: Option<Vec<i64>>,
-    dry_run: bool,
-    state: String,
-    outcome: Option<String>,
-}
-
-/// Which tenants a rerun is for.
-#[derive(Clone, Debug)]
-pub enum Again {
-    /// The same as before.
-    All,
-    /// Those that failed or were blocked; all, when the run failed before or after its tenants.
-    Failed,
-    /// These; with `released`, their blocks are lifted on the record.
-    Tenants { ids: Vec<i64>, released: bool },
-}
-
-/// Runs an ended run again, for the same period and parameters; returns the new run's number.
-pub async fn rerun(
-    pool: &PgPool,
-    registry: &Registry,
-    run: i64,
-    again: Again,
-    act: &Act,
-    now: Timestamp,
-) -> Result<i64, EngineError> {
-    let doing = "reading the run";
-    let old: Option<Ended> = sqlx::query_as(
-        "SELECT batch_id, period_start, period_end, params, only_tenants, dry_run, state, outcome
-           FROM yakin.runs WHERE id = $1",
-    )
-    .bind(run)
-    .fetch_optional(pool)
-    .await
-    .doing(doing)?;
-    let old =
-        old.ok_or_else(|| EngineError::unknown(format!("no run {run}; `yakin runs` lists them")))?;
-    if old.state != "ended" {
-        return Err(EngineError::conflict(format!(
-            "run {run} has not ended; cancel it first or wait"
-        )));
-    }
-    let spec = registry.find(&old.batch_id).map_err(EngineError::Unknown)?.spec();
-    let (only_tenants, released) = match again {
-        Again::All => (old.only_tenants, false),
-        Again::Tenants { ids, released } => (Some(ids), released),
-        Again::Failed => {
-            let failed: Vec<i64> = sqlx::query_scalar(
-                "SELECT tenant_id FROM yakin.run_tenants WHERE run_id = $1 AND state <> 'done' ORDER BY tenant_id",
-            )
-            .bind(run)
-            .fetch_all(pool)
-            .await
-            .doing(doing)?;
-            let fine = old.outcome.as_deref() == Some("succeeded");
-            if failed.is_empty() && fine && spec.scope == Scope::EachTenant {
-                return Err(EngineError::conflict(format!(
-                    "no tenant of run {run} failed or was blocked"
-                )));
-            }
-            (if failed.is_empty() { old.only_tenants } else { Some(failed) }, false)
-        }
-    };
-    let days = old.period_start.zip(old.period_end);
-    let new = NewRun {
-        planned_at: None,
-        trigger: "rerun",
-        rerun_of: Some(run),
-        days: days.map(|(s, e)| crate::days::Days { start: s.to_jiff(), end: e.to_jiff() }),
-        params: old.params,
-        only_tenants,
-        dry_run: old.dry_run,
-        requested_by: act.actor.clone(),
-        deadline: deadline_by_hand(now),
-        released_by: released.then(|| act.actor.clone()),
-        now,
-    };
-    let action = if released { "unblock" } else { "rerun" };
-    Ok(begin(pool, spec, new, action, None, act).await?.run)
 }
 
 /// Asks an open run to stop.
@@ -266,7 +200,7 @@ pub async fn cancel(pool: &PgPool, run: i64, act: &Act, now: Timestamp) -> Resul
     tx.commit().await.doing(doing)
 }
 
-/// Approves (or with `agree` false, cancels) a run that waits for a second person.
+/// Approves a run that waits for a second person; with `agree` false, rejects it: it is cancelled.
 pub async fn approve(
     pool: &PgPool,
     run: i64,
@@ -274,13 +208,11 @@ pub async fn approve(
     act: &Act,
     now: Timestamp,
 ) -> Result<(), EngineError> {
-    if !agree {
-        return cancel(pool, run, act, now).await;
-    }
     let doing = "approving a run";
     let mut tx = Tx::engine(pool).await.doing(doing)?;
     let asked: Option<String> = sqlx::query_scalar(
-        "SELECT requested_by FROM yakin.runs WHERE id = $1 AND state = 'waiting' AND waiting_for LIKE 'approval%' FOR UPDATE",
+        "SELECT requested_by FROM yakin.runs
+          WHERE id = $1 AND state = 'waiting' AND waiting_for LIKE 'approval%' AND approved_by IS NULL FOR UPDATE",
     )
     .bind(run)
     .fetch_optional(tx.inner().doing(doing)?)
@@ -289,6 +221,11 @@ pub async fn approve(
     let Some(asked) = asked else {
         return Err(EngineError::conflict(format!("run {run} does not wait for an approval")));
     };
+    if !agree {
+        runs::cancel(&mut tx, run, now).await.doing(doing)?;
+        record(&mut tx, act, "reject", &format!("run {run}"), json!({})).await.doing(doing)?;
+        return tx.commit().await.doing(doing);
+    }
     if asked == act.actor {
         return Err(EngineError::conflict(format!(
             "{asked} asked for run {run}; a second person must approve it"

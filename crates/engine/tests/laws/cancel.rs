@@ -206,4 +206,23 @@ async fn a_run_that_wants_a_second_person_starts_by_another_ones_word_alone() {
     approve(&world.pool, refused.id, false, &other, now).await.unwrap();
     world.settle().await;
     assert_eq!(world.seen(refused.id).await.outcome(), "cancelled");
+    let audited =
+        "SELECT string_agg(action, ' ' ORDER BY id) FROM yakin.audit WHERE actor = 'second'";
+    assert_eq!(world.one::<String>(audited).await, "approve reject");
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_no_that_comes_after_the_yes_stops_nothing() {
+    let world = World::new(vec![entry::<Approved>()]).await;
+    world.tenant("a").await;
+    let run = world.run("T-APPROVED", None, &[]).await.id;
+    let other = Act { actor: "second".to_owned(), reason: "looked at it".to_owned() };
+    let say = |agree| approve(&world.pool, run, agree, &other, world.clock.now());
+    say(true).await.unwrap();
+    for agree in [true, false] {
+        let told = say(agree).await.unwrap_err().to_string();
+        assert_eq!(told, format!("run {run} does not wait for an approval"));
+    }
+    world.settle().await;
+    assert_eq!(world.seen(run).await.outcome(), "succeeded");
 }

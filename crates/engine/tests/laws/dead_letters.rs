@@ -6,10 +6,14 @@ use yakin_engine::prelude::*;
 use yakin_engine::registry::entry;
 use yakin_testkit::{World, act};
 
-use crate::common::{global, tenants};
+use crate::common::{global, tenants, until};
 use crate::outcomes::{acting, cast, ledger, play};
 
 acting!(Acting, Spec { retry: fixed(1, secs(1)), ..tenants("T-ACTING") });
+acting!(
+    Allowed,
+    Spec { retry: fixed(1, secs(1)), overlap: Overlap::Allow, ..tenants("T-ALLOWED") }
+);
 
 struct Unprepared;
 impl Batch for Unprepared {
@@ -75,9 +79,10 @@ async fn departments(world: &World) -> i64 {
 
 async fn requeue_all(world: &World, which: &str) -> Vec<i64> {
     let now = world.clock.now();
-    let reruns = requeue(&world.pool, &world.engine.registry, which, &act(), now).await.unwrap();
+    let done = requeue(&world.pool, &world.engine.registry, which, &act(), now).await.unwrap();
+    assert!(done.left.is_empty(), "{done:?}");
     world.settle().await;
-    reruns
+    done.runs
 }
 
 async fn mend_all(world: &World, role: &str) {
@@ -189,13 +194,85 @@ async fn letters_of_several_nights_are_requeued_one_open_run_at_a_time() {
     world.run("T-ACTING", Some("2026-10-31"), &[]).await;
     let fingerprint = waiting(&world.pool, None).await.unwrap()[0].fingerprint.clone();
     play(&world, world.one("SELECT max(tenant_id) FROM app.tenants").await, "fine").await;
-    // a second run of the batch may not be open beside the first: what was requeued says so, the rest still waits
+    // a second run of the batch may not be open beside the first: what was requeued is told, and what still waits
     let (registry, now) = (&world.engine.registry, world.clock.now());
+    let done = requeue(&world.pool, registry, &fingerprint, &act(), now).await.unwrap();
+    assert_eq!((done.runs.as_slice(), done.left[0].run), (&[3][..], 2));
+    assert!(done.left[0].reason.contains("run 3 of T-ACTING is still open"), "{done:?}");
+    assert_eq!(letters(&world).await, ["tenant requeued", "tenant waiting"]);
     let refused = requeue(&world.pool, registry, &fingerprint, &act(), now).await.unwrap_err();
     assert!(refused.to_string().contains("is still open"), "{refused}");
-    assert_eq!(letters(&world).await, ["tenant requeued", "tenant waiting"]);
     world.settle().await;
     requeue_all(&world, &fingerprint).await;
     assert_eq!(letters(&world).await, ["tenant requeued", "tenant requeued"]);
     assert_eq!(departments(&world).await, 4);
+}
+
+/// Two callers requeue the same letter at once: both look while its row is locked.
+async fn requeued_by_two(world: &World) -> Vec<bool> {
+    let id = waiting(&world.pool, None).await.unwrap()[0].id.to_string();
+    let mut row = world.database.owner.begin().await.unwrap();
+    sqlx::query("SELECT FROM yakin.dead_letters FOR UPDATE").execute(&mut *row).await.unwrap();
+    let both: Vec<_> = (0..2)
+        .map(|_| {
+            let (engine, id, now) = (world.engine.clone(), id.clone(), world.clock.now());
+            tokio::spawn(async move {
+                requeue(&engine.pool, &engine.registry, &id, &act(), now).await.is_ok()
+            })
+        })
+        .collect();
+    until(
+        world,
+        "SELECT count(*) = 2 FROM pg_stat_activity WHERE datname = current_database() AND wait_event_type = 'Lock'",
+    )
+    .await;
+    row.commit().await.unwrap();
+    let mut done = Vec::new();
+    for each in both {
+        done.push(each.await.unwrap());
+    }
+    done.sort();
+    world.settle().await;
+    done
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_follow_up_that_two_people_requeue_at_once_runs_once() {
+    let world = cast(entry::<Follows>(), &["give up"]).await;
+    world.run("T-FOLLOWS", None, &[]).await;
+    mend_all(&world, "fine").await;
+    assert_eq!(requeued_by_two(&world).await, [false, true]);
+    assert_eq!(departments(&world).await, 2);
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_piece_that_two_people_requeue_at_once_is_rerun_once() {
+    let world = cast(entry::<Allowed>(), &["give up"]).await;
+    world.run("T-ALLOWED", None, &[]).await;
+    mend_all(&world, "fine").await;
+    assert_eq!(requeued_by_two(&world).await, [false, true]);
+    assert_eq!(world.one::<i64>("SELECT count(*) FROM yakin.runs").await, 2);
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn only_what_a_run_blocked_is_unblocked_and_a_whole_run_takes_no_tenants() {
+    let world = cast(entry::<Acting>(), &["blocked", "fine"]).await;
+    let run = world.run("T-ACTING", None, &[]).await.id;
+    let ids: Vec<i64> =
+        world.one("SELECT array_agg(tenant_id ORDER BY tenant_id) FROM app.tenants").await;
+    let (registry, now, act) = (&world.engine.registry, world.clock.now(), act());
+    let released = |ids| rerun(&world.pool, registry, run, Again::Released(ids), &act, now);
+    let told = released(ids.clone()).await.unwrap_err().to_string();
+    let others = format!("run {run} did not block tenant {}, {}; ", ids[0], ids[2]);
+    assert!(told.starts_with(&others), "{told}");
+    let new = released(vec![ids[1]]).await.unwrap();
+    let by = format!("SELECT released_by FROM yakin.runs WHERE id = {new}");
+    assert_eq!(world.one::<String>(&by).await, "tester");
+
+    let world = cast(entry::<Whole>(), &[]).await;
+    let run = world.run("T-WHOLE", None, &[]).await.id;
+    let registry = &world.engine.registry;
+    let some = rerun(&world.pool, registry, run, Again::Tenants(vec![ids[0]]), &act, now).await;
+    let told = some.unwrap_err().to_string();
+    assert_eq!(told, "T-WHOLE works for all tenants at once; leave the tenants out");
 }
