@@ -89,11 +89,13 @@ fn classify(reply: &Reply) -> Answer {
         return Answer::Uncertain { reason: "slack's answer is cut or not in its form".to_owned() };
     };
     if told["ok"] == Value::Bool(true) {
-        let receipt = match (told["channel"].as_str(), told["ts"].as_str()) {
-            (Some(channel), Some(ts)) => Some(format!("{channel}/{ts}")),
-            _ => None,
+        // it has arrived, whatever Slack calls it; a name that is none is not kept
+        let named = |key: &str| {
+            let fits = |b: u8| b.is_ascii_alphanumeric() || b"._-".contains(&b);
+            told[key].as_str().filter(|name| name.len() <= 64 && name.bytes().all(fits))
         };
-        return Answer::Sent { receipt };
+        let receipt = named("channel").zip(named("ts"));
+        return Answer::Sent { receipt: receipt.map(|(channel, ts)| format!("{channel}/{ts}")) };
     }
     let code = code_of(&told, "error").unwrap_or("an error without a code");
     by_code(code, reply)

@@ -22,6 +22,16 @@ async fn workspace() -> (SlackStandIn, Slack) {
 }
 
 #[tokio::test]
+async fn a_message_whose_name_no_text_may_hold_was_sent_all_the_same() {
+    let (stand_in, slack) = workspace().await;
+    for ts in [json!("1\0"), json!("x".repeat(65)), json!(7)] {
+        stand_in.answer_next(Next::json(200, &json!({"ok": true, "channel": "C1", "ts": ts})));
+        let answer = slack.send(&outgoing(&[&stand_in.host()]), "C1", &message("x"), now()).await;
+        assert_eq!(answer, Answer::Sent { receipt: None }, "{ts}");
+    }
+}
+
+#[tokio::test]
 async fn a_message_has_fallback_text_and_blocks_and_is_escaped() {
     let (stand_in, slack) = workspace().await;
     let text = "<!channel> a & b > c\n<https://evil.example|bank>";

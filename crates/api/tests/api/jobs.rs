@@ -77,8 +77,13 @@ async fn a_repeated_call_under_one_key_starts_one_run() {
     for wrong in ["", " ", &"k".repeat(201)] {
         site.send(keyed(wrong, "2026-10-30")).await.problem(400);
     }
+    // after seven days it is a new one, however many older ones wait to be forgotten
     site.world
-        .sql("UPDATE yakin.start_keys SET real_created = real_created - interval '8 days'")
+        .sql(
+            "UPDATE yakin.start_keys SET real_created = real_created - interval '8 days';
+             INSERT INTO yakin.start_keys (caller, key, request_sha256, run_id, real_created)
+             SELECT 'older', n::text, '', 1, now() - interval '30 days' FROM generate_series(1, 150) AS n",
+        )
         .await;
     site.world.settle().await;
     assert_eq!(site.send(keyed("night-1", "2026-10-28")).await.good()["repeated"], false);

@@ -37,7 +37,7 @@ pub async fn change(
     let row: Option<(jiff_sqlx::Timestamp, jiff_sqlx::Timestamp, String)> = sqlx::query_as(
         "SELECT planned_at, due_at, state FROM yakin.firings
           WHERE batch_id = $1 AND (due_at = $2 OR planned_at = $2)
-          ORDER BY (due_at = $2) DESC, planned_at LIMIT 1 FOR UPDATE",
+          ORDER BY (state IN ('planned', 'held')) DESC, (due_at = $2) DESC, planned_at LIMIT 1 FOR UPDATE",
     )
     .bind(batch)
     .bind(due.to_sqlx())

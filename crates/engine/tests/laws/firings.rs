@@ -244,3 +244,50 @@ async fn an_act_without_such_a_firing_is_refused_and_says_where_to_look() {
         "T-NIGHTLY has no firing at 2026-11-01 02:01; `yakin timetable --date 2026-11-01` shows that day's (written 48 hours ahead)"
     );
 }
+
+#[tokio::test(flavor = "multi_thread")]
+async fn of_two_firings_at_one_instant_the_one_that_can_still_be_changed_is_meant() {
+    let world = nightly().await;
+    let next = instant("2026-11-02T02:00:00+09:00");
+    change_night(&world, Change::Move(next)).await;
+    let who = act();
+    let bypass = || change(&world.pool, "T-NIGHTLY", next, Change::Bypass, &who, world.clock.now());
+    bypass().await.unwrap();
+    bypass().await.unwrap();
+    let bypassed = "SELECT count(*) FROM yakin.firings WHERE outcome = 'bypassed'";
+    assert_eq!(world.one::<i64>(bypassed).await, 2);
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn settings_made_at_once_each_tell_what_the_other_left() {
+    let world = nightly().await;
+    set_nightly(&world, "timeout", "100").await;
+    let mut row = world.database.owner.begin().await.unwrap();
+    sqlx::query("SELECT FROM yakin.settings FOR UPDATE").execute(&mut *row).await.unwrap();
+    let both: Vec<_> = ["200", "300"]
+        .map(|value| {
+            let (engine, now) = (world.engine.clone(), world.clock.now());
+            tokio::spawn(async move {
+                set(&engine.pool, &engine.registry, "T-NIGHTLY", "timeout", value, &act(), now)
+                    .await
+            })
+        })
+        .into();
+    until(
+        &world,
+        "SELECT count(*) = 2 FROM pg_stat_activity WHERE datname = current_database() AND wait_event_type = 'Lock'",
+    )
+    .await;
+    row.commit().await.unwrap();
+    for each in both {
+        each.await.unwrap().unwrap();
+    }
+    let chain: bool = world
+        .one(
+            "SELECT bool_and(before IS NOT DISTINCT FROM left_by) FROM (
+                SELECT details ->> 'before' AS before, lag(details ->> 'after') OVER (ORDER BY id) AS left_by
+                  FROM yakin.audit WHERE action = 'set') AS acts",
+        )
+        .await;
+    assert!(chain);
+}

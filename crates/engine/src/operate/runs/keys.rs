@@ -31,14 +31,17 @@ pub(super) async fn begun(tx: &mut Tx, once: &Once) -> Result<Option<Begun>, Eng
     }
 }
 
-/// Keeps the key with its run, and forgets some that are too old.
+/// Keeps the key with its run, and forgets it of before and some others that are too old.
 pub(super) async fn keep(tx: &mut Tx, once: &Once, run: i64) -> Result<(), EngineError> {
     sqlx::query(
-        "DELETE FROM yakin.start_keys WHERE (caller, key) IN (
-            SELECT caller, key FROM yakin.start_keys
-             WHERE real_created <= clock_timestamp() - make_interval(days => $1) ORDER BY real_created LIMIT 100)",
+        "DELETE FROM yakin.start_keys WHERE real_created <= clock_timestamp() - make_interval(days => $1)
+            AND ((caller, key) = ($2, $3) OR (caller, key) IN (
+                 SELECT caller, key FROM yakin.start_keys
+                  WHERE real_created <= clock_timestamp() - make_interval(days => $1) ORDER BY real_created LIMIT 100))",
     )
     .bind(KEPT_DAYS)
+    .bind(&once.caller)
+    .bind(&once.key)
     .execute(tx.inner().doing(DOING)?)
     .await
     .doing(DOING)?;
