@@ -119,8 +119,10 @@ impl Tx {
             Role::Tenant(id) => ("yakin_tenant", id.to_string()),
             Role::Platform => ("yakin_platform", String::new()),
         };
+        // CASE looks first, and changes the role after
         let kept: bool = sqlx::query_scalar(
-            "SELECT current_user = $1 AND coalesce(current_setting('yakin.tenant', true), '') = $2",
+            "SELECT CASE WHEN current_user = $1 AND coalesce(current_setting('yakin.tenant', true), '') = $2
+                         THEN set_config('role', 'yakin_engine', true) IS NOT NULL ELSE false END",
         )
         .bind(expected)
         .bind(tenant)
@@ -131,7 +133,6 @@ impl Tx {
                 "the work changed its role or tenant: refused".into(),
             ));
         }
-        self.inner()?.execute("SET LOCAL ROLE yakin_engine").await?;
         self.role = Role::Engine;
         Ok(())
     }

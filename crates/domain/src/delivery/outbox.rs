@@ -152,25 +152,19 @@ pub async fn leave(tx: &mut Tx, (job, token): (i64, i64)) -> Result<(), Stop> {
     Ok(())
 }
 
-/// Marks a row right before its request leaves; `None` takes the mark back of one that was refused for now and is tried
-/// again in the same attempt: it is known not to be on its way.
-pub async fn mark_on_wire(
-    tx: &mut Tx,
-    id: i64,
-    (job, token): (i64, i64),
-    at: Option<Timestamp>,
-) -> Result<(), Stop> {
-    let marked = sqlx::query(
-        "UPDATE app.deliveries SET on_wire_at = $4
+/// Takes the mark back of a row that was refused for now and is tried again in the same attempt: it is known not to be on
+/// its way.
+pub async fn off_wire(tx: &mut Tx, id: i64, (job, token): (i64, i64)) -> Result<(), Stop> {
+    let unmarked = sqlx::query(
+        "UPDATE app.deliveries SET on_wire_at = NULL
           WHERE tenant_id = yakin.current_tenant() AND (delivery_id, job_id, token) = ($1, $2, $3)",
     )
     .bind(id)
     .bind(job)
     .bind(token)
-    .bind(at.map(|at| at.to_sqlx()))
     .execute(tx)
     .await?;
-    held(marked.rows_affected() == 1, id)
+    held(unmarked.rows_affected() == 1, id)
 }
 
 /// An attempt at a row, ended.
@@ -186,37 +180,44 @@ pub struct Ended {
     pub at: Timestamp,
 }
 
-/// Records an attempt: the row, its history, a suppressed address, a sent invoice.
-pub async fn record(
+/// Records an attempt (the row, its history, a suppressed address, a sent invoice), and marks another row right before its
+/// request leaves: one statement, since each letter waits for it.
+pub async fn turn(
     tx: &mut Tx,
-    ended: &Ended,
+    ended: Option<&Ended>,
+    mark: Option<(i64, Timestamp)>,
     (job, token): (i64, i64),
     run: i64,
 ) -> Result<(), Stop> {
-    let receipt = match &ended.answer {
+    let receipt = ended.and_then(|ended| match &ended.answer {
         Answer::Sent { receipt } => receipt.as_deref(),
         _ => None,
-    };
-    let reason = Some(ended.answer.reason()).filter(|r| !r.is_empty());
-    let recorded: i64 = sqlx::query_scalar(include_str!("record.sql"))
-        .bind(ended.id)
+    });
+    let reason = ended.map(|ended| ended.answer.reason()).filter(|r| !r.is_empty());
+    let (recorded, marked): (i64, i64) = sqlx::query_as(include_str!("turn.sql"))
+        .bind(ended.map(|e| e.id))
         .bind(job)
         .bind(token)
-        .bind(ended.after.state)
-        .bind(ended.after.attempts)
-        .bind(ended.after.deferrals)
-        .bind(ended.after.due_at.map(|d| d.to_sqlx()))
-        .bind(ended.after.cause)
+        .bind(ended.map(|e| e.after.state))
+        .bind(ended.map(|e| e.after.attempts))
+        .bind(ended.map(|e| e.after.deferrals))
+        .bind(ended.and_then(|e| e.after.due_at).map(|d| d.to_sqlx()))
+        .bind(ended.and_then(|e| e.after.cause))
         .bind(reason)
         .bind(receipt)
-        .bind(ended.at.to_sqlx())
+        .bind(ended.map(|e| e.at.to_sqlx()))
         .bind(run)
-        .bind(ended.answer.word())
-        .bind(ended.suppress)
-        .bind(ended.tries)
+        .bind(ended.map(|e| e.answer.word()))
+        .bind(ended.is_some_and(|e| e.suppress))
+        .bind(ended.map(|e| e.tries))
+        .bind(mark.map(|(id, _)| id))
+        .bind(mark.map(|(_, at)| at.to_sqlx()))
         .fetch_one(tx)
         .await?;
-    held(recorded == 1, ended.id)
+    if let Some(ended) = ended {
+        held(recorded == 1, ended.id)?;
+    }
+    mark.map_or(Ok(()), |(id, _)| held(marked == 1, id))
 }
 
 /// A row that this attempt took and does not hold any more was freed by another, which took this one for dead.

@@ -205,25 +205,15 @@ impl<'a> Sending<'a> {
     /// Leaves a row that was refused for now until its next try in this attempt; the others go on.
     async fn put_back(&self, tried: &mut Try) -> Result<(), Stop> {
         let (id, token) = (tried.row.delivery_id, self.run.token());
-        self.run.step(async |tx| outbox::mark_on_wire(tx, id, token, None).await).await?;
+        self.run.step(async |tx| outbox::off_wire(tx, id, token).await).await?;
         tried.not_before = Some(Instant::now() + policy::try_again_after(tried.made));
         Ok(())
     }
 
     /// Records the row before this one, and marks this one right before its request leaves.
     async fn turn_to(&self, row: &Row, wire: bool, last: Option<&Ended>) -> Result<(), Stop> {
-        let token = self.run.token();
-        self.run
-            .step(async |tx| {
-                if let Some(ended) = last {
-                    outbox::record(tx, ended, token, self.run.id()).await?;
-                }
-                if wire {
-                    outbox::mark_on_wire(tx, row.delivery_id, token, Some(self.run.at())).await?;
-                }
-                Ok(())
-            })
-            .await
+        let (token, mark) = (self.run.token(), wire.then(|| (row.delivery_id, self.run.at())));
+        self.run.step(async |tx| outbox::turn(tx, last, mark, token, self.run.id()).await).await
     }
 
     /// Records the last row and gives back those that were not begun.
@@ -231,9 +221,7 @@ impl<'a> Sending<'a> {
         let token = self.run.token();
         self.run
             .step(async |tx| {
-                if let Some(ended) = last {
-                    outbox::record(tx, ended, token, self.run.id()).await?;
-                }
+                outbox::turn(tx, last, None, token, self.run.id()).await?;
                 outbox::leave(tx, token).await
             })
             .await

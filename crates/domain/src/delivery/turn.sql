@@ -1,4 +1,5 @@
--- The outcome of one attempt at a row, its history, and what follows from it.
+-- The outcome of one attempt at a row ($1), its history, and what follows from it; and another row's mark ($16, $17),
+-- right before its request leaves. Either may be absent.
 WITH ended AS (
     UPDATE app.deliveries d
        SET state = $4, attempts = $5, deferrals = $6, due_at = coalesce($7, d.due_at), cause = $8,
@@ -20,5 +21,9 @@ WITH ended AS (
       FROM ended e
      WHERE e.source = 'invoice' AND e.state = 'sent' AND i.tenant_id = yakin.current_tenant()
        AND i.invoice_id = e.source_id AND i.sent_at IS NULL
+), marked AS (
+    UPDATE app.deliveries SET on_wire_at = $17
+     WHERE tenant_id = yakin.current_tenant() AND (delivery_id, job_id, token) = ($16, $2, $3)
+    RETURNING delivery_id
 )
-SELECT count(*) FROM ended
+SELECT (SELECT count(*) FROM ended), (SELECT count(*) FROM marked)
