@@ -82,7 +82,7 @@ async fn a_repeated_call_under_one_key_starts_one_run() {
         .sql(
             "UPDATE yakin.start_keys SET real_created = real_created - interval '8 days';
              INSERT INTO yakin.start_keys (caller, key, request_sha256, run_id, real_created)
-             SELECT 'older', n::text, sha256(''), 1, now() - interval '30 days' FROM generate_series(1, 150) AS n",
+             SELECT 'older', n::text, sha256(''), 1, clock_timestamp() - interval '30 days' FROM generate_series(1, 150) AS n",
         )
         .await;
     site.world.settle().await;
