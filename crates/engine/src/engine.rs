@@ -11,12 +11,12 @@ use jiff::Timestamp;
 use jiff_sqlx::ToSqlx;
 use sqlx::postgres::PgPool;
 use tokio::sync::{Notify, OnceCell};
-use tokio_util::sync::CancellationToken;
 
 use crate::clock::Clock;
 use crate::error::{Doing, EngineError};
 use crate::outcome::Stop;
-use crate::queue::{Job, claim, heartbeat, rescue};
+use crate::own_connections::OwnConnections;
+use crate::queue::{HEARTBEAT_SECONDS, claim, heartbeat, rescue};
 use crate::record::advance::{self, Ending};
 use crate::record::alert_messages::Route;
 use crate::record::metrics::Metrics;
@@ -29,10 +29,17 @@ use crate::spec::{Queue, Spec};
 use crate::tx::Tx;
 use crate::virtual_time;
 pub use crate::virtual_time::set_virtual_time;
+use crate::worker::held::HeldJobs;
 use crate::worker::settler::Settler;
 
-/// Connections for the queue's own statements: claims and the looks beside them, heartbeats, ends of attempts.
+/// For the queue's own statements: claims and the looks beside them, heartbeats, ends of attempts.
 const QUEUE_CONNECTIONS: u32 = 3;
+/// For the planner's steps and the watch's.
+const PLAN_CONNECTIONS: u32 = 2;
+/// No step of the machine takes longer; it is tried again.
+pub(crate) const STEP: Duration = Duration::from_secs(30);
+/// A heartbeat whose answer does not come is sent again before the leases run out.
+const HEARTBEAT: Duration = Duration::from_secs(HEARTBEAT_SECONDS);
 /// Between two looks at leases and alerts, at the most.
 pub(crate) const WATCH: Duration = Duration::from_secs(5);
 
@@ -42,9 +49,10 @@ type KnownRun = Arc<OnceCell<Arc<RunFacts>>>;
 /// One Yakin process at work on a database.
 pub struct Engine {
     pub pool: PgPool,
-    /// A few connections of their own for claims, heartbeats and ends of attempts: work cannot use them up, and their
-    /// plans stay warm.
-    pub(crate) queue_pool: PgPool,
+    /// For claims, heartbeats and ends of attempts.
+    pub(crate) queue: Arc<OwnConnections>,
+    /// For planning and watching: whatever work waits for, firings start and lost jobs come back.
+    planning: OwnConnections,
     pub clock: Clock,
     pub registry: Registry,
     /// This node's row.
@@ -56,7 +64,7 @@ pub struct Engine {
     arrivals: [Notify; Queue::ALL.len()],
     pub(crate) job_ended: Notify,
     pub(crate) wake_planner: Notify,
-    held: Mutex<HashMap<i64, Held>>,
+    pub(crate) held: HeldJobs,
     known_runs: Mutex<HashMap<i64, KnownRun>>,
     overrides: Mutex<HashMap<String, Vec<(String, String)>>>,
     began: Instant,
@@ -72,12 +80,6 @@ pub struct Engine {
     listening: AtomicBool,
     plan_looped_ms: AtomicI64,
     claim_looped_ms: AtomicI64,
-}
-
-struct Held {
-    token: i64,
-    run: Option<i64>,
-    cancel: CancellationToken,
 }
 
 impl Engine {
@@ -103,15 +105,12 @@ impl Engine {
         .await
         .doing(doing)?;
         let plans = roles.contains(&"plan");
-        let queue_pool = pool
-            .options()
-            .clone()
-            .max_connections(QUEUE_CONNECTIONS)
-            .connect_lazy_with(pool.connect_options().as_ref().clone());
+        let queue = Arc::new(OwnConnections::like(&pool, QUEUE_CONNECTIONS));
         let metrics = Metrics::new(&registry, plans);
         let engine = Engine {
-            settler: Settler::start(queue_pool.clone(), clock.clone()),
-            queue_pool,
+            settler: Settler::start(queue.clone(), clock.clone()),
+            queue,
+            planning: OwnConnections::like(&pool, PLAN_CONNECTIONS),
             resources: Resources::default(),
             alert_routes: Vec::new(),
             pool,
@@ -122,7 +121,7 @@ impl Engine {
             arrivals: Default::default(),
             job_ended: Notify::new(),
             wake_planner: Notify::new(),
-            held: Mutex::default(),
+            held: HeldJobs::default(),
             known_runs: Mutex::default(),
             overrides: Mutex::default(),
             began: Instant::now(),
@@ -170,25 +169,30 @@ impl Engine {
     /// One step of the planner: the shared virtual time is read, firings are written ahead, due ones start, runs
     /// move on; one look says which of these there is anything for. Returns the runs that ended.
     pub async fn plan_step(&self) -> Result<Vec<Ending>, sqlx::Error> {
+        self.planning.within(STEP, self.plan()).await
+    }
+
+    async fn plan(&self) -> Result<Vec<Ending>, sqlx::Error> {
         self.read_virtual_time().await?;
-        let now = self.clock.now();
-        let to_do = planner::look(&self.pool, &self.registry, now).await?;
-        planner::plan(&self.pool, &to_do.to_plan, now).await?;
+        let (pool, now) = (self.planning.now(), self.clock.now());
+        let to_do = planner::look(&pool, &self.registry, now).await?;
+        planner::plan(&pool, &to_do.to_plan, now).await?;
         let mut started = starter::Started::default();
         if to_do.firings || !to_do.to_plan.is_empty() {
-            started = starter::start_due(&self.pool, &self.registry, now).await?;
+            started = starter::start_due(&pool, &self.registry, now).await?;
             started.ended.iter().for_each(|outcome| self.metrics.firing_ended(outcome));
         }
         if to_do.arrivals && self.may_start_arrived() {
-            started.add(arrivals::start_arrived(&self.pool, &self.registry, now).await?);
-        }
-        if to_do.next_job.is_some_and(|at| at.to_jiff() <= now) {
-            self.promote_step().await?;
+            started.add(arrivals::start_arrived(&pool, &self.registry, now).await?);
         }
         let mut ended = Vec::new();
         if to_do.runs || started.runs > 0 {
             self.read_overrides().await?;
             ended = self.advance_step().await?;
+        }
+        // after that: what comes back of a cancelled run is gone by now
+        if to_do.next_job.is_some_and(|at| at.to_jiff() <= now) {
+            self.promote_step().await?;
         }
         self.planned_ms.store(self.uptime_ms(), Ordering::Relaxed);
         // virtual time must not pass a firing that another node holds
@@ -202,7 +206,8 @@ impl Engine {
 
     /// Moves open runs on; returns those that ended.
     pub async fn advance_step(&self) -> Result<Vec<Ending>, sqlx::Error> {
-        let ended = advance::advance(&self.pool, &self.registry, self.clock.now()).await?;
+        let ended =
+            advance::advance(&self.planning.now(), &self.registry, self.clock.now()).await?;
         for ending in &ended {
             self.metrics.run_ended(ending);
             tracing::info!(
@@ -215,7 +220,7 @@ impl Engine {
 
     /// Makes due jobs ready and wakes the work loops.
     pub async fn promote_step(&self) -> Result<(), sqlx::Error> {
-        if claim::promote(&self.pool, self.clock.now()).await? > 0 {
+        if claim::promote(&self.planning.now(), self.clock.now()).await? > 0 {
             Queue::ALL.into_iter().for_each(|queue| self.wake(queue));
         }
         Ok(())
@@ -223,44 +228,46 @@ impl Engine {
 
     /// Takes back the jobs of silent workers and evaluates the alert rules.
     pub async fn watch_step(&self) -> Result<(), sqlx::Error> {
-        let now = self.clock.now();
-        let rescued = rescue::rescue(&self.pool, &self.registry, now).await?;
+        self.planning.within(STEP, self.watch()).await
+    }
+
+    async fn watch(&self) -> Result<(), sqlx::Error> {
+        let (pool, now) = (self.planning.now(), self.clock.now());
+        let rescued = rescue::rescue(&pool, &self.registry, now).await?;
         if rescued > 0 {
             tracing::warn!(jobs = rescued, "rescued jobs of a silent worker");
         }
-        crate::record::alerts::evaluate(&self.pool, &self.alert_routes, now).await
+        crate::record::alerts::evaluate(&pool, &self.alert_routes, now).await
     }
 
     /// How long the watch may rest: `WATCH`, or until the next lease runs out where that is sooner.
     pub async fn until_watch(&self) -> Result<Duration, sqlx::Error> {
-        let next = rescue::next_expiry(&self.pool, &self.registry).await?;
+        let pool = self.planning.now();
+        let next = self.planning.within(STEP, rescue::next_expiry(&pool, &self.registry)).await?;
         Ok(next.map_or(WATCH, |next| next.min(WATCH)))
     }
 
     /// Extends the leases of this node's jobs; stops those it has lost and those of cancelled runs. Returns whether the
     /// node is told to drain.
     pub async fn heartbeat_step(&self) -> Result<bool, sqlx::Error> {
-        let held: Vec<(i64, i64)> =
-            self.with_held(|held| held.iter().map(|(id, h)| (*id, h.token)).collect());
+        self.queue.within(HEARTBEAT, self.beat()).await
+    }
+
+    async fn beat(&self) -> Result<bool, sqlx::Error> {
+        let pool = self.queue.now();
+        let (held, runs) = self.held.list();
         let planned = self.plans.then(|| self.planner_behind());
-        let lost = heartbeat::heartbeat(&self.queue_pool, self.node, &held, planned).await?;
-        let runs: Vec<i64> = self.with_held(|held| held.values().filter_map(|h| h.run).collect());
+        let lost = heartbeat::heartbeat(&pool, self.node, &held, planned).await?;
         let cancelled: Vec<i64> = sqlx::query_scalar(
             "SELECT id FROM yakin.runs WHERE id = ANY ($1) AND cancel_requested ORDER BY id",
         )
         .bind(runs)
-        .fetch_all(&self.queue_pool)
+        .fetch_all(&pool)
         .await?;
-        self.with_held(|held| {
-            for (id, h) in held.iter() {
-                if lost.contains(id) || h.run.is_some_and(|run| cancelled.contains(&run)) {
-                    h.cancel.cancel();
-                }
-            }
-        });
+        self.held.tell(&lost, &cancelled);
         sqlx::query_scalar("SELECT draining FROM yakin.nodes WHERE id = $1")
             .bind(self.node)
-            .fetch_one(&self.queue_pool)
+            .fetch_one(&pool)
             .await
     }
 
@@ -298,7 +305,7 @@ impl Engine {
         }
         let shared: Option<jiff_sqlx::Timestamp> =
             sqlx::query_scalar("SELECT virtual_now FROM yakin.control")
-                .fetch_one(&self.pool)
+                .fetch_one(&self.planning.now())
                 .await?;
         if let Some(shared) = shared {
             self.clock.set(shared.to_jiff());
@@ -310,7 +317,7 @@ impl Engine {
         let rows: Vec<(String, String, String)> = sqlx::query_as(
             "SELECT batch_id, key, value FROM yakin.settings ORDER BY batch_id, key",
         )
-        .fetch_all(&self.queue_pool)
+        .fetch_all(&self.queue.now())
         .await?;
         let mut fresh: HashMap<String, Vec<(String, String)>> = HashMap::new();
         for (batch, key, value) in rows {
@@ -357,17 +364,6 @@ impl Engine {
         asked.await.cloned()
     }
 
-    pub(crate) fn hold(&self, job: &Job) -> CancellationToken {
-        let cancel = CancellationToken::new();
-        let held = Held { token: job.token, run: job.run, cancel: cancel.clone() };
-        self.with_held(|all| all.insert(job.id, held));
-        cancel
-    }
-
-    pub(crate) fn let_go(&self, job: i64) {
-        self.with_held(|all| all.remove(&job));
-    }
-
     /// Waits until some job of this node has ended.
     pub async fn job_has_ended(&self) {
         self.job_ended.notified().await;
@@ -375,11 +371,7 @@ impl Engine {
 
     /// How many jobs this node holds.
     pub fn holding(&self) -> usize {
-        self.with_held(|held| held.len())
-    }
-
-    fn with_held<T>(&self, f: impl FnOnce(&mut HashMap<i64, Held>) -> T) -> T {
-        f(&mut self.held.lock().unwrap_or_else(PoisonError::into_inner))
+        self.held.len()
     }
 
     fn with_runs<T>(&self, f: impl FnOnce(&mut HashMap<i64, KnownRun>) -> T) -> T {

@@ -12,6 +12,7 @@ pub mod look;
 pub mod node;
 pub mod operate;
 pub mod outcome;
+mod own_connections;
 pub mod params;
 pub mod queue;
 pub mod record;

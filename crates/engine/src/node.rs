@@ -1,7 +1,7 @@
 //! A serving node: its loops, side by side, until it is told to stop.
 
 use std::sync::Arc;
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use sqlx::postgres::PgListener;
 use tokio_util::sync::CancellationToken;
@@ -34,6 +34,9 @@ const STUCK_SECONDS: f64 = 120.0;
 
 /// Where it is told that something has arrived that a batch waits for.
 const ARRIVALS: &str = "yakin_arrivals";
+
+/// Between two times of putting in order what need not be at once.
+const HOUR: Duration = Duration::from_secs(3600);
 
 /// The planner steps no more often while jobs end.
 const GATHER: Duration = Duration::from_millis(20);
@@ -124,13 +127,14 @@ async fn watched(engine: &Engine) -> Result<Duration, sqlx::Error> {
 }
 
 async fn watch_loop(engine: Arc<Engine>, stop: CancellationToken) {
-    let mut hourly = 0_u32;
+    let mut swept: Option<Instant> = None;
     while !stop.is_cancelled() {
         let rest = watched(&engine).await.unwrap_or_else(|error| {
             tracing::error!(%error, "watching failed; the next step tries again");
             WATCH
         });
-        if hourly == 0 {
+        if swept.is_none_or(|last| last.elapsed() >= HOUR) {
+            swept = Some(Instant::now());
             let prepared = (engine.ensure_partitions().await, engine.ensure_log_partitions().await);
             if let Err(error) = prepared.0.and(prepared.1) {
                 tracing::warn!(%error, "partitions could not be prepared; tried again in an hour");
@@ -138,8 +142,10 @@ async fn watch_loop(engine: Arc<Engine>, stop: CancellationToken) {
             if let Err(error) = events::forget_old(&engine.pool).await {
                 tracing::warn!(%error, "old events could not be forgotten; tried again in an hour");
             }
+            if let Err(error) = crate::tenant::sweep_staging(&engine.pool).await {
+                tracing::warn!(%error, "what ended runs staged could not be cleared; tried again in an hour");
+            }
         }
-        hourly = (hourly + 1) % 720;
         tokio::select! {
             () = tokio::time::sleep(rest) => {}
             () = stop.cancelled() => {}

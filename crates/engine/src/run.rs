@@ -342,6 +342,6 @@ impl Attempt {
     }
 }
 
-fn lost() -> Stop {
+pub(crate) fn lost() -> Stop {
     Stop::retry(Cause::Lost, "this attempt's lease was taken by another; nothing was committed")
 }

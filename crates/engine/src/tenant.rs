@@ -74,18 +74,46 @@ pub async fn blind_to_attempts(pool: &PgPool) -> Result<Option<String>, EngineEr
     Ok(blind)
 }
 
-/// Empties the staging of a run that has ended.
-pub(crate) async fn clear_staging(pool: &PgPool, run: i64) -> Result<(), sqlx::Error> {
-    let tables: Vec<String> = sqlx::query_scalar(
+/// The tables of staging.
+async fn staging(pool: &PgPool) -> Result<Vec<String>, sqlx::Error> {
+    sqlx::query_scalar(
         "SELECT format('%I.%I', n.nspname, c.relname) FROM pg_class c JOIN pg_namespace n ON n.oid = c.relnamespace
           WHERE n.nspname = 'staging' AND c.relkind = 'r' ORDER BY 1",
     )
     .fetch_all(pool)
-    .await?;
+    .await
+}
+
+/// Empties the staging of a run that has ended.
+pub(crate) async fn clear_staging(pool: &PgPool, run: i64) -> Result<(), sqlx::Error> {
+    let tables = staging(pool).await?;
     let mut tx = Tx::begin(pool, Role::Platform, "", false).await?;
     for table in tables {
         let sql = sqlx::AssertSqlSafe(format!("DELETE FROM {table} WHERE run_id = $1"));
         sqlx::query(sql).bind(run).execute(&mut tx).await?;
     }
     tx.commit().await
+}
+
+/// Empties the staging of runs that have ended and could not be cleared then.
+pub async fn sweep_staging(pool: &PgPool) -> Result<(), sqlx::Error> {
+    let mut runs: Vec<i64> = Vec::new();
+    let mut tx = Tx::begin(pool, Role::Platform, "", true).await?;
+    for table in staging(pool).await? {
+        let sql =
+            sqlx::AssertSqlSafe(format!("SELECT DISTINCT run_id FROM {table} ORDER BY run_id"));
+        runs.extend(sqlx::query_scalar::<_, i64>(sql).fetch_all(&mut tx).await?);
+    }
+    tx.rollback().await?;
+    let ended: Vec<i64> = sqlx::query_scalar(
+        "SELECT DISTINCT id FROM unnest($1::bigint[]) AS id
+          WHERE NOT EXISTS (SELECT FROM yakin.runs r WHERE r.id = id.id AND r.state <> 'ended') ORDER BY id",
+    )
+    .bind(runs)
+    .fetch_all(pool)
+    .await?;
+    for run in ended {
+        clear_staging(pool, run).await?;
+    }
+    Ok(())
 }

@@ -4,7 +4,7 @@ use sqlx::postgres::PgPool;
 
 use super::LEASE_SECONDS;
 
-/// Extends the leases of `held` (job id, token) of `node`. Returns the job ids that are no longer its own. A row
+/// Extends the leases of `held` (job id, token) of `node`. Returns those that are no longer its own. A row
 /// that is locked is being settled by its own transaction at this instant and counts as held. A planner tells how many
 /// seconds ago it finished its last step.
 pub async fn heartbeat(
@@ -12,9 +12,9 @@ pub async fn heartbeat(
     node: i64,
     held: &[(i64, i64)],
     planner_behind: Option<f64>,
-) -> Result<Vec<i64>, sqlx::Error> {
+) -> Result<Vec<(i64, i64)>, sqlx::Error> {
     let (ids, tokens): (Vec<i64>, Vec<i64>) = held.iter().copied().unzip();
-    sqlx::query_scalar(include_str!("heartbeat.sql"))
+    sqlx::query_as(include_str!("heartbeat.sql"))
         .bind(node)
         .bind(LEASE_SECONDS)
         .bind(ids)

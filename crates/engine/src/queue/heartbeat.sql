@@ -12,6 +12,6 @@ WITH node AS (
                      ORDER BY k.id FOR UPDATE OF k SKIP LOCKED)
 )
 -- lost: gone, or running under another token
-SELECT held.id FROM held
+SELECT held.id, held.token FROM held
  WHERE NOT EXISTS (SELECT FROM yakin.jobs j WHERE j.id = held.id AND j.token = held.token AND j.state = 'running')
  ORDER BY held.id

@@ -91,6 +91,11 @@ impl<'r> sqlx::FromRow<'r, sqlx::postgres::PgRow> for Job {
 }
 
 impl Job {
+    /// Whether it follows from work that has committed; it holds no run open.
+    pub fn is_follow_up(&self) -> bool {
+        self.kind == JobKind::FollowUp
+    }
+
     /// The name of this attempt in `pg_stat_activity`, where a rescue finds it (`rescue_terminate.sql`).
     pub fn label(&self) -> String {
         format!("yakin job {} token {}", self.id, self.token)

@@ -151,7 +151,9 @@ fn next_try(
         // nothing was wrong with the work: at once, but not for ever
         return (failures < policy.attempts.max(3)).then_some(now);
     }
-    let attempts = u32::try_from(job.attempt).unwrap_or(u32::MAX);
+    // a lost worker is no fault of the work: it takes no attempt from the policy
+    let lost = job.tried[Cause::Lost.word()].as_u64().unwrap_or(0);
+    let attempts = u32::try_from(i64::from(job.attempt) - lost as i64).unwrap_or(u32::MAX);
     if failures >= policy.attempts || attempts >= spec.retry.attempts.max(policy.attempts) {
         return None;
     }

@@ -63,8 +63,11 @@ async fn advance_one(
     }
     let ending = Ending::of(&mut tx, run).await?;
     tx.commit().await?;
-    if ending.is_some() {
-        crate::tenant::clear_staging(pool, run).await?;
+    if ending.is_some()
+        && let Err(error) = crate::tenant::clear_staging(pool, run).await
+    {
+        // the run has ended all the same; see `sweep_staging`
+        tracing::warn!(%error, run, "what the run staged could not be cleared; tried again within the hour");
     }
     Ok(ending)
 }
@@ -117,7 +120,7 @@ async fn next_phase(
     // how the phase's own job ended; for tenants the ledger's rows tell
     let last: Option<(String, Option<String>)> = sqlx::query_as(
         "SELECT outcome, error FROM yakin.job_history WHERE run_id = $1 AND kind = $2
-          ORDER BY real_ended DESC, token DESC LIMIT 1",
+          ORDER BY job_id DESC, token DESC LIMIT 1",
     )
     .bind(run)
     .bind(phase)

@@ -1,7 +1,9 @@
--- Jobs of the run that nobody has begun are gone; their tenants stand as cancelled.
+-- Jobs of the run that nobody has begun are gone; their tenants stand as cancelled. Follow-ups stay: the work they follow
+-- from has committed, and no rerun would ask for them again.
 WITH gone AS (
     DELETE FROM yakin.jobs WHERE id IN (
-        SELECT id FROM yakin.jobs WHERE run_id = $1 AND state <> 'running' ORDER BY id FOR UPDATE SKIP LOCKED)
+        SELECT id FROM yakin.jobs WHERE run_id = $1 AND state <> 'running' AND kind <> 'follow_up'
+         ORDER BY id FOR UPDATE SKIP LOCKED)
     RETURNING *
 ), history AS (
     INSERT INTO yakin.job_history (tenant_id, job_id, attempt, token, run_id, batch_id, kind, queue, outcome)

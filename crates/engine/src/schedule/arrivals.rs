@@ -83,7 +83,7 @@ async fn start(
         .bind(now.to_sqlx())
         .fetch_one(tx.inner()?)
         .await?;
-    let by_firing = NewRun::by_firing(spec, planned_at.to_jiff(), deadline(spec, now), now);
+    let by_firing = NewRun::by_firing(spec, planned_at.to_jiff(), deadline(spec, now, now), now);
     let run = create(tx, spec, NewRun { only_tenants: Some(tenants), ..by_firing }).await?;
     sqlx::query(
         "INSERT INTO yakin.firings (batch_id, planned_at, due_at, state, run_id, started_at)

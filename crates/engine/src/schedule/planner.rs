@@ -157,11 +157,16 @@ fn instants(
     (instants, until.max(from))
 }
 
-/// The instant until which a firing of `spec` due at `due` may start, and retries of it may be planned.
-pub fn deadline(spec: &Spec, due: Timestamp) -> Timestamp {
-    let given = spec.deadline.and_then(|d| due.checked_add(d).ok());
-    let default = || window_end(spec, due).or_else(|| due.checked_add(24.hours()).ok());
-    given.or_else(default).unwrap_or(Timestamp::MAX)
+/// The instant until which retries may be planned of a run that a firing of `spec`, due at `due`, starts `now`: one that is
+/// made up for later has its time from then.
+pub fn deadline(spec: &Spec, due: Timestamp, now: Timestamp) -> Timestamp {
+    let from = |start: Timestamp| {
+        let given = spec.deadline.and_then(|d| start.checked_add(d).ok());
+        let default = || window_end(spec, start).or_else(|| start.checked_add(24.hours()).ok());
+        given.or_else(default).unwrap_or(Timestamp::MAX)
+    };
+    let by_due = from(due);
+    if by_due > now { by_due } else { from(now) }
 }
 
 /// The end of the window that `due` falls into, in Asia/Tokyo.

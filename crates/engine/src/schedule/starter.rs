@@ -131,7 +131,7 @@ async fn start_one(
             let run = create(
                 &mut tx,
                 spec,
-                NewRun::by_firing(spec, planned_at, deadline(spec, due_at), now),
+                NewRun::by_firing(spec, planned_at, deadline(spec, due_at, now), now),
             )
             .await?;
             sqlx::query(
@@ -172,7 +172,10 @@ async fn judge(
             missed(format!("superseded by the firing of {}", clock_text(newer.to_jiff())))
         }
         (CatchUp::None, _) if late => missed(format!("over {GRACE_SECONDS} seconds late")),
-        _ if window_end(spec, due_at).is_some_and(|end| now >= end) => {
+        // (one that is made up for in any case waits for the next window)
+        (CatchUp::Latest | CatchUp::None, _)
+            if window_end(spec, due_at).is_some_and(|end| now >= end) =>
+        {
             missed("its window has passed".to_owned())
         }
         _ if !in_window(spec, now) => Verdict::Wait,

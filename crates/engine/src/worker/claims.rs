@@ -1,6 +1,6 @@
 //! What a node claims of a queue: nothing while it is paused, and whether more waits than it could get.
 
-use crate::engine::Engine;
+use crate::engine::{Engine, STEP};
 use crate::queue::{Job, claim};
 use crate::spec::Queue;
 
@@ -16,7 +16,7 @@ pub struct Claimed {
 impl Engine {
     /// Claims up to `limit` jobs of a queue, unless it is paused or everything is stopped.
     pub async fn claim(&self, queue: Queue, limit: usize) -> Claimed {
-        self.try_claim(queue, limit).await.unwrap_or_else(|error| {
+        self.queue.within(STEP, self.try_claim(queue, limit)).await.unwrap_or_else(|error| {
             tracing::error!(%error, queue = queue.name(), "claiming jobs failed");
             Claimed::default()
         })
@@ -25,7 +25,8 @@ impl Engine {
     async fn try_claim(&self, queue: Queue, limit: usize) -> Result<Claimed, sqlx::Error> {
         let limit = i32::try_from(limit).unwrap_or(i32::MAX);
         let known = self.registry.ids();
-        let claim = claim::claim(&self.queue_pool, queue.name(), limit, self.node, &known);
+        let pool = self.queue.now();
+        let claim = claim::claim(&pool, queue.name(), limit, self.node, &known);
         if self.clock.is_set() {
             // the time of these jobs is not before the one taken over
             let some_ready = self.take_over(queue).await?;
@@ -45,7 +46,7 @@ impl Engine {
         let (some_ready, virtual_now): (bool, Option<jiff_sqlx::Timestamp>) =
             sqlx::query_as(include_str!("take_over.sql"))
                 .bind(queue.name())
-                .fetch_one(&self.queue_pool)
+                .fetch_one(&self.queue.now())
                 .await?;
         if let Some(now) = virtual_now {
             self.clock.set(now.to_jiff());

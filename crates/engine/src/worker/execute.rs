@@ -7,6 +7,7 @@ use serde_json::json;
 use std::panic::AssertUnwindSafe;
 
 use super::cost::Metered;
+use super::held::Held;
 use crate::batch::Ended;
 use crate::engine::Engine;
 use crate::outcome::{Cause, Done, Outcome, Stop};
@@ -15,7 +16,7 @@ use crate::queue::{Job, JobKind};
 use crate::record::logs::Level;
 use crate::record::roster;
 use crate::registry::AnyBatch;
-use crate::run::{Attempt, PlatformRun, TenantRun};
+use crate::run::{Attempt, PlatformRun, TenantRun, lost};
 
 /// Executes a claimed job and settles it.
 pub async fn execute(engine: &Engine, job: Job) {
@@ -26,9 +27,9 @@ pub async fn execute(engine: &Engine, job: Job) {
 /// works.
 pub async fn execute_with(engine: &Engine, job: Job, permit: impl Send) {
     let Some(batch) = engine.registry.get(&job.batch).cloned() else { return };
-    let cancelled = engine.hold(&job);
+    let held = engine.held.hold(&job);
     let (id, token) = (job.id, job.token);
-    let settled = match attempt(engine, &batch, job, cancelled).await {
+    let settled = match attempt(engine, &batch, job, held).await {
         End::Known { settled } => settled,
         End::Open(settlement, attempt) => {
             let written = engine.settler.hand_in(*settlement, attempt).await;
@@ -36,7 +37,7 @@ pub async fn execute_with(engine: &Engine, job: Job, permit: impl Send) {
             written.await
         }
     };
-    engine.let_go(id);
+    engine.held.let_go((id, token));
     if !settled {
         tracing::warn!(
             job = id,
@@ -54,12 +55,7 @@ enum End {
     Open(Box<Settlement>, Option<Arc<Attempt>>),
 }
 
-async fn attempt(
-    engine: &Engine,
-    batch: &Arc<dyn AnyBatch>,
-    job: Job,
-    cancelled: tokio_util::sync::CancellationToken,
-) -> End {
+async fn attempt(engine: &Engine, batch: &Arc<dyn AnyBatch>, job: Job, held: Held) -> End {
     let spec = batch.spec();
     let prepared = match job.run {
         Some(run) => engine.facts(run).await,
@@ -81,7 +77,8 @@ async fn attempt(
     let limited = tokio::time::timeout(engine.timeout(spec), AssertUnwindSafe(work).catch_unwind());
     let outcome: Outcome = tokio::select! {
         biased;
-        () = cancelled.cancelled() => Err(Stop::Cancelled),
+        () = held.lost.cancelled() => Err(lost()),
+        () = held.cancelled.cancelled() => Err(Stop::Cancelled),
         ended = limited => match ended {
             Ok(Ok(outcome)) => outcome,
             Ok(Err(panic)) => Err(Stop::give_up(Cause::Defect, panic_message(&panic))),
@@ -97,7 +94,6 @@ async fn attempt(
     let now = engine.clock.now();
     let settlement = match &outcome {
         Ok(done) => Settlement::done(job, done, attempt.plan()),
-        Err(Stop::Retry { cause: Cause::Lost, .. }) => return End::Known { settled: false },
         Err(stop) => {
             let metadata = json!({"kind": job.kind.word()});
             attempt.lines.write(Level::Error, stop.message(), metadata, now);

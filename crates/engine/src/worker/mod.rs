@@ -3,5 +3,6 @@
 pub mod claims;
 pub mod cost;
 pub mod execute;
+pub(crate) mod held;
 pub mod pool;
 pub mod settler;

@@ -9,7 +9,7 @@ use tokio_util::task::TaskTracker;
 
 use super::execute::{execute, execute_with};
 use crate::engine::Engine;
-use crate::queue::{JobKind, claim};
+use crate::queue::claim;
 use crate::spec::Queue;
 
 /// How many attempts of each queue a node runs at once.
@@ -81,7 +81,7 @@ pub async fn work_queue(
             let Some(permit) = held.split(1) else { break };
             let engine = engine.clone();
             // a follow-up holds no run open; in virtual time its end may let time go on
-            let planner_waits = job.kind != JobKind::FollowUp || engine.clock.is_set();
+            let planner_waits = !job.is_follow_up() || engine.clock.is_set();
             // (boxed: spawning moves a future about, and this one is large)
             under_way.spawn(Box::pin(async move {
                 execute_with(&engine, job, permit).await;

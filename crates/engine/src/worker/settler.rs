@@ -9,6 +9,7 @@ use tokio::sync::{mpsc, oneshot};
 
 use crate::clock::Clock;
 use crate::outcome::{Cause, Stop};
+use crate::own_connections::OwnConnections;
 use crate::queue::LEASE_SECONDS;
 use crate::queue::settle::{Settlement, settle};
 use crate::record::logs::Kept;
@@ -16,6 +17,8 @@ use crate::run::Attempt;
 
 /// At most so many in one statement; and so many more may wait for it.
 const BATCH: usize = 500;
+/// What is not answered by then is written again, over another connection, while the leases still hold.
+const ANSWER: Duration = Duration::from_secs(10);
 /// Between two tries while the database is away.
 const AGAIN: Duration = Duration::from_millis(500);
 
@@ -37,12 +40,12 @@ impl std::fmt::Debug for Item {
 
 impl Settler {
     /// Starts the writing task; it ends when the last handle is dropped.
-    pub fn start(pool: PgPool, clock: Clock) -> Settler {
+    pub(crate) fn start(connections: Arc<OwnConnections>, clock: Clock) -> Settler {
         let (sender, mut receiver) = mpsc::channel::<Item>(BATCH);
         tokio::spawn(async move {
             let mut items = Vec::with_capacity(BATCH);
             while receiver.recv_many(&mut items, BATCH).await > 0 {
-                let settled = write_when_there(&pool, &clock, &items).await;
+                let settled = write_when_there(&connections, &clock, &items).await;
                 for item in items.drain(..) {
                     let _ = item.told.send(settled.contains(&item.settlement.id));
                 }
@@ -66,11 +69,12 @@ impl Settler {
 
 /// Writes, and tries again while the database is away: what is known already would else be found out by rescue, half a
 /// minute later, as a lost worker. The tokens keep a second writing from doing anything twice.
-async fn write_when_there(pool: &PgPool, clock: &Clock, items: &[Item]) -> Vec<i64> {
+async fn write_when_there(connections: &OwnConnections, clock: &Clock, items: &[Item]) -> Vec<i64> {
     let (begun, leases) =
         (Instant::now(), Duration::from_secs(LEASE_SECONDS.unsigned_abs().into()));
     loop {
-        let error = match write(pool, clock, items).await {
+        let pool = connections.now();
+        let error = match connections.within(ANSWER, write(&pool, clock, items)).await {
             Ok(settled) => return settled,
             Err(error) => error,
         };

@@ -226,3 +226,39 @@ async fn a_no_that_comes_after_the_yes_stops_nothing() {
     world.settle().await;
     assert_eq!(world.seen(run).await.outcome(), "succeeded");
 }
+
+struct Bills;
+impl Batch for Bills {
+    type Params = serde_json::Value;
+    const SPEC: Spec = Spec { phases: &[Phase::Finish], ..tenants("T-BILLS") };
+    async fn tenant(run: &TenantRun, _: &Self::Params) -> Outcome {
+        run.write(async |tx| {
+            tx.follow_up("document", run.tenant(), serde_json::json!({}));
+            Ok(Done::rows(1))
+        })
+        .await
+    }
+    async fn follow_up(run: &TenantRun, _: &str, _: &serde_json::Value) -> Outcome {
+        crate::outcomes::act_out(run).await
+    }
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn what_follows_from_work_that_has_committed_is_done_although_its_run_is_cancelled() {
+    let world = World::new(vec![entry::<Bills>()]).await;
+    world.tenant("a").await;
+    let run = begin(&world, "T-BILLS", Wanted::default()).await;
+    for _ in 0..2 {
+        // the roster; the tenant
+        let job = world.engine.claim(Queue::Default, 1).await.jobs.remove(0);
+        yakin_engine::worker::execute::execute(&world.engine, job).await;
+        world.engine.plan_step().await.unwrap();
+    }
+    stop(&world, run).await;
+    world.settle().await;
+    assert_eq!(world.seen(run).await.outcome(), "cancelled");
+    let history =
+        "SELECT string_agg(kind || ' ' || outcome, ', ' ORDER BY job_id) FROM yakin.job_history";
+    let told = world.one::<String>(history).await;
+    assert!(told.contains("follow_up done"), "{told}");
+}

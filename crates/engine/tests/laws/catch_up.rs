@@ -10,6 +10,7 @@ use crate::common::{Gate, begin, firing, firings, global, idle, pass_seconds, un
 const NIGHTLY: Spec = Spec { schedule: cron("0 2 * * *"), ..global("T-CATCH") };
 idle!(Latest, NIGHTLY);
 idle!(Every, Spec { catch_up: CatchUp::Every, ..NIGHTLY });
+idle!(EveryWindowed, Spec { catch_up: CatchUp::Every, window: window(1, 0, 3, 0), ..NIGHTLY });
 idle!(Never, Spec { catch_up: CatchUp::None, ..NIGHTLY });
 idle!(Windowed, Spec { schedule: cron("0 22 * * *"), window: window(23, 0, 4, 0), ..NIGHTLY });
 idle!(Minutely, Spec { schedule: Schedule::Interval(60), ..global("T-MINUTELY") });
@@ -51,6 +52,22 @@ async fn catch_up_every_runs_each_missed_period_in_order() {
     let nights = after_downtime(&world).await;
     assert!(nights.iter().all(|n| n.ends_with("succeeded")), "{nights:?}");
     assert_eq!(periods(&world).await, ["2026-10-31", "2026-11-01", "2026-11-02", "2026-11-03"]);
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn catch_up_every_waits_for_the_next_window_and_loses_no_period() {
+    let world = World::new(vec![entry::<EveryWindowed>()]).await;
+    let nights = after_downtime(&world).await;
+    assert!(nights.iter().all(|n| n.ends_with("planned")), "{nights:?}");
+    world.set_clock("2026-11-05T01:00:00+09:00");
+    world.settle().await;
+    assert_eq!(periods(&world).await, ["2026-10-31", "2026-11-01", "2026-11-02", "2026-11-03"]);
+    // each has time for retries from when it began
+    let deadlines = "SELECT array_agg(DISTINCT deadline_at) = ARRAY['2026-11-05T03:00:00+09:00'::timestamptz] FROM yakin.runs";
+    assert!(world.one::<bool>(deadlines).await);
+    world.set_clock("2026-11-05T02:00:00+09:00");
+    world.settle().await;
+    assert_eq!(periods(&world).await.last().unwrap(), "2026-11-04");
 }
 
 #[tokio::test(flavor = "multi_thread")]

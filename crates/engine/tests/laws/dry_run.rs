@@ -216,3 +216,27 @@ async fn a_dry_run_waits_two_seconds_for_a_lock_and_no_longer() {
     assert_eq!((seen.outcome(), seen.tenants_done), ("partial", 2));
     assert!(seen.reason.unwrap().contains("canceling statement due to lock timeout"));
 }
+
+#[tokio::test(flavor = "multi_thread")]
+async fn what_could_not_be_cleared_at_a_runs_end_is_swept_later() {
+    let world = World::new(vec![entry::<Plans>()]).await;
+    world.tenant("a").await;
+    world.sql("REVOKE DELETE ON staging.usage_figures FROM yakin_platform").await;
+    begin(&world, "T-PLANS", Wanted::default()).await;
+    let mut ended = Vec::new();
+    for _ in 0..6 {
+        work_until_empty(&world.engine).await.unwrap();
+        ended.extend(world.engine.plan_step().await.unwrap());
+    }
+    assert_eq!(ended.len(), 1, "the end is told");
+    let staged = "SELECT count(*) FROM staging.usage_figures";
+    assert_eq!(world.one::<i64>(staged).await, 1);
+    world.sql("GRANT DELETE ON staging.usage_figures TO yakin_platform").await;
+    // an open run's stays
+    world.sql("INSERT INTO staging.usage_figures SELECT tenant_id, 4711, '2026-10-31', 'test', '{}' FROM app.tenants").await;
+    let open = "INSERT INTO yakin.runs (id, batch_id, trigger, state, run_at, requested_by) OVERRIDING SYSTEM VALUE
+                VALUES (4711, 'T-PLANS', 'operator', 'running', now(), 'tester')";
+    world.sql(open).await;
+    yakin_engine::tenant::sweep_staging(&world.pool).await.unwrap();
+    assert_eq!(world.one::<i64>(staged).await, 1);
+}

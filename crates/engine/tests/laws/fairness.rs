@@ -65,6 +65,39 @@ async fn a_tenant_that_was_idle_has_no_claim_on_the_time_it_was_idle() {
     assert_eq!(served, [20, 20]);
 }
 
+#[tokio::test(flavor = "multi_thread")]
+async fn a_queue_that_ran_empty_remembers_no_turns() {
+    let world = empty_world().await;
+    enqueue(&world, 1, 120).await;
+    let done = claim_some(&world, 120).await;
+    finish(&world, &done).await;
+    // a newcomer comes first, with many; whoever had its turns yesterday has the second one today
+    enqueue(&world, 2, 50).await;
+    enqueue(&world, 1, 1).await;
+    let turns = [claim_some(&world, 1).await, claim_some(&world, 1).await].concat();
+    assert_eq!(turns.iter().map(|j| j.tenant).max(), Some(2));
+    assert_eq!(turns.iter().map(|j| j.tenant).min(), Some(1));
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_tenant_at_its_cap_holds_nobodys_turn_back() {
+    let world = empty_world().await;
+    enqueue(&world, 1, 20).await;
+    world.sql("UPDATE yakin.lanes SET cap = 1 WHERE tenant_id = 1").await;
+    assert_eq!(claim_some(&world, 1).await[0].tenant, 1);
+    enqueue(&world, 2, 150).await;
+    for _ in 0..100 {
+        claim_some(&world, 1).await;
+    }
+    // tenant 1 stands at its cap, far behind; tenant 3 takes its turns beside tenant 2
+    enqueue(&world, 3, 30).await;
+    let mut served = [0, 0, 0];
+    for _ in 0..20 {
+        served[claim_some(&world, 1).await[0].tenant as usize - 1] += 1;
+    }
+    assert_eq!(served, [0, 10, 10]);
+}
+
 /// Jobs of tenant 1 among the first `total` claimed, where tenants 1 to `k` have many and tenant 1 has that weight.
 async fn share_of_heavy(k: i64, weight: i32, total: usize) -> f64 {
     let world = empty_world().await;

@@ -129,7 +129,7 @@ async fn connections_that_broke_while_idle_cost_no_attempt() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn work_that_holds_every_connection_keeps_no_claim_and_no_heartbeat_waiting() {
+async fn work_that_holds_every_connection_keeps_nothing_of_the_machine_waiting() {
     let world = World::new(vec![entry::<TooSlow>()]).await;
     world.tenant("aoba").await;
     begin(&world, "T-SLOW", Wanted::default()).await;
@@ -141,4 +141,9 @@ async fn work_that_holds_every_connection_keeps_no_claim_and_no_heartbeat_waitin
     let claimed = world.engine.claim(Queue::Default, 8).await;
     assert_eq!(claimed.jobs.len(), 1);
     assert!(!world.engine.heartbeat_step().await.unwrap());
+    crate::common::expire_leases(&world).await;
+    world.engine.watch_step().await.unwrap();
+    world.engine.plan_step().await.unwrap();
+    let back: String = world.one("SELECT state || ' ' || token FROM yakin.jobs").await;
+    assert_eq!(back, "ready 3");
 }
