@@ -19,6 +19,7 @@ use yakin_engine::record::audit::Act;
 
 use crate::problem::Problem;
 use crate::together::Together;
+use crate::watchers::Watchers;
 
 /// A token that was good is not looked up again for so long: a revoked one is refused after it.
 const TRUSTED_FOR: Duration = Duration::from_secs(1);
@@ -36,6 +37,10 @@ pub struct Settings {
     pub strangers_a_second: NonZeroU32,
     /// A client that takes nothing of its answer for so long is cut off.
     pub patience: Duration,
+    /// Connections at once; the next one waits.
+    pub connections: usize,
+    /// Streams of events that one token may have open on a node.
+    pub streams_a_token: usize,
 }
 
 impl Default for Settings {
@@ -45,6 +50,8 @@ impl Default for Settings {
             calls_a_second: NonZeroU32::MIN.saturating_add(99),
             strangers_a_second: NonZeroU32::MIN.saturating_add(199),
             patience: Duration::from_secs(30),
+            connections: 1024,
+            streams_a_token: 16,
         }
     }
 }
@@ -64,6 +71,7 @@ pub(crate) struct Shared {
     pub engine: Arc<Engine>,
     pub settings: Settings,
     pub feed: crate::routes::events::Feed,
+    pub watchers: Watchers,
     /// How batches stand: asked for most.
     pub standings: Together,
     /// Places for packages of evidence.
@@ -93,10 +101,12 @@ impl App {
         let callers = RateLimiter::keyed(Quota::per_second(settings.calls_a_second));
         let strangers = RateLimiter::keyed(Quota::per_second(settings.strangers_a_second));
         let feed = crate::routes::events::Feed::new(engine.pool.clone());
+        let watchers = Watchers::new(engine.pool.clone(), settings.streams_a_token);
         App(Arc::new(Shared {
             engine,
             settings,
             feed,
+            watchers,
             standings: Together::default(),
             packages: Arc::new(Semaphore::new(crate::routes::evidence::AT_A_TIME)),
             closing: CancellationToken::new(),

@@ -12,6 +12,7 @@ mod reader;
 mod routes;
 mod server;
 mod together;
+mod watchers;
 
 use std::sync::Arc;
 
@@ -35,6 +36,6 @@ pub async fn serve(
     stop: CancellationToken,
 ) -> std::io::Result<()> {
     let app = app::App::new(engine, settings);
-    let (closing, patience) = (app.closing.clone(), app.settings.patience);
-    server::serve(listener, routes::router(app), patience, stop, closing).await
+    let (closing, settings) = (app.closing.clone(), app.settings.clone());
+    server::serve(listener, routes::router(app), &settings, stop, closing).await
 }

@@ -16,10 +16,9 @@ use tokio_io_timeout::TimeoutStream;
 use tokio_util::sync::CancellationToken;
 use tower::ServiceExt;
 
+use crate::app::Settings;
 use crate::guard::Peer;
 
-/// Connections at once; the next one waits.
-const CONNECTIONS: usize = 1024;
 /// A request's line and headers must have come within this time, also after a pause.
 const HEADER_TIME: Duration = Duration::from_secs(15);
 /// A request's line and headers, in bytes and in number.
@@ -28,23 +27,28 @@ const HEADERS: usize = 64;
 /// Open requests may take so long to end when the node stops.
 const LEAVE_TIME: Duration = Duration::from_secs(30);
 
-/// Answers on `listener` until `stop`; then streams end (`closing`), and other open requests come to theirs. A client
-/// that takes nothing of its answer for as long as `patience` is cut off.
+/// Answers on `listener` until `stop`; then streams end (`closing`), and other open requests come to theirs.
 pub async fn serve(
     listener: TcpListener,
     router: Router,
-    patience: Duration,
+    settings: &Settings,
     stop: CancellationToken,
     closing: CancellationToken,
 ) -> std::io::Result<()> {
-    let (places, graceful) = (Arc::new(Semaphore::new(CONNECTIONS)), GracefulShutdown::new());
+    let (places, graceful) =
+        (Arc::new(Semaphore::new(settings.connections)), GracefulShutdown::new());
     loop {
-        // the semaphore is never closed
-        let Ok(place) = places.clone().acquire_owned().await else { break };
-        let (stream, from) = tokio::select! {
-            accepted = listener.accept() => match accepted {
-                Ok(accepted) => accepted,
-                Err(error) => {
+        let next = async {
+            // the semaphore is never closed
+            let place = places.clone().acquire_owned().await;
+            (place, listener.accept().await)
+        };
+        // a node whose places are all taken is told to stop all the same
+        let (place, (stream, from)) = tokio::select! {
+            next = next => match next {
+                (Ok(place), Ok(accepted)) => (place, accepted),
+                (Err(_), _) => break,
+                (_, Err(error)) => {
                     // out of file descriptors: those that are open go on
                     tracing::warn!(%error, "accepting a connection failed");
                     tokio::time::sleep(Duration::from_millis(100)).await;
@@ -63,7 +67,10 @@ pub async fn serve(
             .header_read_timeout(HEADER_TIME)
             .max_buf_size(HEADER_BYTES)
             .max_headers(HEADERS)
-            .serve_connection(patient(stream, patience), TowerToHyperService::new(service));
+            .serve_connection(
+                patient(stream, settings.patience),
+                TowerToHyperService::new(service),
+            );
         let connection = graceful.watch(connection);
         tokio::spawn(async move {
             if let Err(error) = connection.await {

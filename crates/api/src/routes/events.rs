@@ -17,7 +17,9 @@ use yakin_engine::error::EngineError;
 use yakin_engine::record::events::{CHANNEL, Event, after, range};
 
 use crate::app::App;
+use crate::guard::By;
 use crate::problem::Problem;
+use crate::watchers::Place;
 
 /// So many events wait for a slow client; one that falls further behind reads them from the database.
 const WAITING: usize = 256;
@@ -91,6 +93,8 @@ async fn listen(shared: &Shared, last: &mut i64) -> Result<(), EngineError> {
 
 /// A client that watches: what it has been told, and what comes.
 struct Watcher {
+    /// It is one of its token's streams.
+    _place: Place,
     pool: PgPool,
     last: i64,
     coming: broadcast::Receiver<Arc<Event>>,
@@ -147,12 +151,17 @@ fn written(event: &Event) -> Sse {
 /// Watch runs, firings and alerts live
 ///
 /// Server-sent events `run`, `firing` and `alert`, each with its number. A client that comes back with `Last-Event-ID` is
-/// told what it missed, up to a day; `reset` says that some of that is forgotten and the lists should be read anew.
+/// told what it missed, up to a day; `reset` says that some of that is forgotten and the lists should be read anew. The
+/// stream ends within a second when its token is revoked, expires or is changed. A token may have 16 streams on a node.
 #[utoipa::path(get, path = "/admin/batch/events", tag = "runs",
     params(("Last-Event-ID" = Option<i64>, Header, description = "the last event that was seen", minimum = 0)),
-    responses((status = 200, description = "events", body = String, content_type = "text/event-stream")))]
+    responses((status = 200, description = "events", body = String, content_type = "text/event-stream"),
+              (status = 429, description = "too many calls, or streams of this token; `Retry-After` says how long to wait",
+               body = Problem, content_type = "application/problem+json",
+               headers(("Retry-After" = u64, description = "seconds")))))]
 pub async fn stream(
     State(app): State<App>,
+    by: By,
     headers: HeaderMap,
 ) -> Result<impl IntoResponse, Problem> {
     let seen = headers
@@ -163,11 +172,14 @@ pub async fn stream(
         Some(seen) => seen,
         None => None,
     };
+    let place = app.watchers.enter(&by.0).await?;
+    let ended = place.ended.clone();
     let (oldest, newest) = range(&app.engine.pool).await?;
     let coming = app.feed.watch(newest);
     let lost = seen.is_some_and(|seen| seen > newest || seen + 1 < oldest);
     let last = seen.filter(|_| !lost).unwrap_or(newest);
     let watcher = Watcher {
+        _place: place,
         pool: app.engine.pool.clone(),
         last,
         coming,
@@ -178,8 +190,11 @@ pub async fn stream(
     let events = stream::unfold(watcher, async |mut watcher| {
         watcher.next().await.map(|event| (Ok::<_, Infallible>(event), watcher))
     });
-    let closing = app.closing.clone().cancelled_owned();
-    let events = futures::StreamExt::take_until(events, closing);
+    let closing = app.closing.clone();
+    let over = async move {
+        tokio::select! { () = closing.cancelled() => {}, () = ended.cancelled() => {} }
+    };
+    let events = futures::StreamExt::take_until(events, over);
     let stream = Stream::new(Box::pin(events)).keep_alive(KeepAlive::new());
     Ok(([("x-accel-buffering", HeaderValue::from_static("no"))], stream))
 }

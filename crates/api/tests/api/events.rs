@@ -5,7 +5,9 @@ use std::time::Duration;
 use axum::http::StatusCode;
 use futures::StreamExt;
 use serde_json::{Value, json};
-use yakin_engine::access::Role;
+use yakin_api::Settings;
+use yakin_engine::access::{Role, revoke};
+use yakin_testkit::act;
 
 use crate::common::{Site, because, call};
 
@@ -31,6 +33,12 @@ impl Watch {
     async fn next(&mut self) -> (String, String, Value) {
         let next = tokio::time::timeout(Duration::from_secs(30), self.read());
         next.await.expect("no event came")
+    }
+
+    /// The stream's end, which is near; what it still tells does not matter.
+    async fn end(&mut self) {
+        let end = async { while self.body.next().await.is_some_and(|piece| piece.is_ok()) {} };
+        tokio::time::timeout(Duration::from_secs(10), end).await.expect("the stream goes on");
     }
 
     async fn read(&mut self) -> (String, String, Value) {
@@ -157,4 +165,57 @@ async fn an_alert_is_told_when_it_opens_and_when_it_is_taken_on() {
             break;
         }
     }
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_stream_ends_when_its_token_is_not_what_it_was() {
+    let site = Site::new().await;
+    let tenant = site.world.tenant("aoba").await;
+    site.world.settle().await;
+    let mut streams = Vec::new();
+    for _ in 0..5 {
+        let token = site.token(Role::Viewer, None).await;
+        streams.push(Watch::open(&site, &token, None).await);
+    }
+    let mut good = streams.pop().unwrap();
+    let now = "UPDATE yakin.api_tokens SET";
+    site.world
+        .sql(&format!(
+            "{now} real_expires = clock_timestamp() WHERE name = 'viewer-1';
+             {now} role = 'operator' WHERE name = 'viewer-2';
+             {now} tenants = ARRAY[{tenant}] WHERE name = 'viewer-3'"
+        ))
+        .await;
+    revoke(&site.world.pool, "viewer-0", &act()).await.unwrap();
+    for stream in &mut streams {
+        stream.end().await;
+    }
+    let operator = site.token(Role::Operator, None).await;
+    let hold = "/admin/batch/firings/nightly-work/2026-10-31T17:00:00Z/hold";
+    site.post(hold, &operator, because("a test")).await.good();
+    assert_eq!(good.next().await.1, "firing");
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn no_stream_begins_on_yesterdays_trust() {
+    let site = Site::new().await;
+    let token = site.token(Role::Viewer, None).await;
+    // calls trust what was good a moment ago; a stream would live on it
+    site.get("/admin/batch/queues", &token).await.good();
+    revoke(&site.world.pool, "viewer-0", &act()).await.unwrap();
+    site.get("/admin/batch/events", &token).await.problem(401);
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn one_token_has_so_many_streams_and_others_have_theirs() {
+    let site = Site::with(Settings { streams_a_token: 2, ..Settings::default() }).await;
+    let (one, other) = (site.token(Role::Viewer, None).await, site.token(Role::Viewer, None).await);
+    let first = Watch::open(&site, &one, None).await;
+    let _second = Watch::open(&site, &one, None).await;
+    let refused = site.get("/admin/batch/events", &one).await;
+    assert!(refused.problem(429).contains("2 streams"), "{refused:?}");
+    assert_eq!(refused.header("retry-after"), "5");
+    let _theirs = Watch::open(&site, &other, None).await;
+    drop(first);
+    let _again = Watch::open(&site, &one, None).await;
 }

@@ -15,11 +15,18 @@ use crate::common::Site;
 /// How long a node of these tests bears with a client that takes nothing.
 const PATIENCE: Duration = Duration::from_secs(2);
 
-async fn served(site: &Site) -> (SocketAddr, CancellationToken, JoinHandle<std::io::Result<()>>) {
+/// A node's address, how it is told to stop, and its end.
+type Served = (SocketAddr, CancellationToken, JoinHandle<std::io::Result<()>>);
+
+async fn served(site: &Site) -> Served {
+    served_with(site, Settings::default()).await
+}
+
+async fn served_with(site: &Site, settings: Settings) -> Served {
     let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
     let (address, stop) = (listener.local_addr().unwrap(), CancellationToken::new());
     let engine = site.world.engine.clone();
-    let settings = Settings { patience: PATIENCE, ..Settings::default() };
+    let settings = Settings { patience: PATIENCE, ..settings };
     let serving = tokio::spawn(yakin_api::serve(listener, engine, settings, stop.clone()));
     (address, stop, serving)
 }
@@ -177,6 +184,18 @@ async fn when_the_node_stops_streams_end_and_nobody_waits() {
     let site = Site::new().await;
     let token = site.token(Role::Viewer, None).await;
     let (address, stop, serving) = served(&site).await;
+    let mut watch = watching(address, &token).await;
+    stop.cancel();
+    let mut rest = Vec::new();
+    let ended = tokio::time::timeout(Duration::from_secs(10), watch.read_to_end(&mut rest)).await;
+    assert!(ended.is_ok(), "the stream goes on");
+    let ended = tokio::time::timeout(Duration::from_secs(10), serving).await;
+    ended.expect("the server goes on").unwrap().unwrap();
+    assert!(TcpStream::connect(address).await.is_err());
+}
+
+/// A watcher whose stream has begun.
+async fn watching(address: SocketAddr, token: &str) -> TcpStream {
     let mut watch = TcpStream::connect(address).await.unwrap();
     let request = format!(
         "GET /admin/batch/events HTTP/1.1\r\nHost: x\r\nAuthorization: Bearer {token}\r\n\r\n"
@@ -185,11 +204,26 @@ async fn when_the_node_stops_streams_end_and_nobody_waits() {
     let mut head = [0; 15];
     watch.read_exact(&mut head).await.unwrap();
     assert_eq!(&head, b"HTTP/1.1 200 OK");
+    watch
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_node_whose_places_are_all_taken_stops_all_the_same() {
+    let site = Site::new().await;
+    let token = site.token(Role::Viewer, None).await;
+    let settings = Settings { connections: 2, ..Settings::default() };
+    let (address, stop, serving) = served_with(&site, settings).await;
+    let streams = [watching(address, &token).await, watching(address, &token).await];
+    // the next one waits for a place
+    let mut third = TcpStream::connect(address).await.unwrap();
+    let ask = b"GET /healthz HTTP/1.1\r\nHost: x\r\nConnection: close\r\n\r\n";
+    third.write_all(ask).await.unwrap();
+    let waits = tokio::time::timeout(Duration::from_millis(200), third.read_u8()).await;
+    assert!(waits.is_err(), "there were more than two places");
     stop.cancel();
-    let mut rest = Vec::new();
-    let ended = tokio::time::timeout(Duration::from_secs(10), watch.read_to_end(&mut rest)).await;
-    assert!(ended.is_ok(), "the stream goes on");
     let ended = tokio::time::timeout(Duration::from_secs(10), serving).await;
     ended.expect("the server goes on").unwrap().unwrap();
-    assert!(TcpStream::connect(address).await.is_err());
+    for stream in streams {
+        rest(stream).await;
+    }
 }
