@@ -23,8 +23,12 @@ use crate::watchers::Watchers;
 
 /// A token that was good is not looked up again for so long: a revoked one is refused after it.
 const TRUSTED_FOR: Duration = Duration::from_secs(1);
-/// So many tokens are remembered.
+/// So many tokens are remembered; whose is not is a stranger until it has been looked up.
 const REMEMBERED: usize = 1000;
+/// What a probe learned of the database is told to those who probe within so long after it.
+const LEARNED: Duration = Duration::from_secs(1);
+/// A probe waits so long for the database.
+const PROBE: Duration = Duration::from_secs(5);
 
 /// How the API is set up.
 #[derive(Clone)]
@@ -81,6 +85,8 @@ pub(crate) struct Shared {
     /// One at a time reads whole tables.
     whole: Semaphore,
     trusted: Mutex<Trusted>,
+    /// Whether the database answered, and when that was learned.
+    answers: tokio::sync::Mutex<Option<(bool, Instant)>>,
     callers: DefaultKeyedRateLimiter<i64>,
     strangers: DefaultKeyedRateLimiter<IpAddr>,
 }
@@ -112,35 +118,62 @@ impl App {
             closing: CancellationToken::new(),
             whole: Semaphore::new(1),
             trusted: Mutex::default(),
+            answers: tokio::sync::Mutex::default(),
             callers,
             strangers,
         }))
     }
 
-    /// Whose token this is; a token is looked up once a second.
+    /// Whose token this is, at the pace of that token; one that is not known to have been good goes at its address's.
+    /// A token is looked up once a second.
     pub async fn caller(&self, token: &str, from: IpAddr) -> Result<Arc<Caller>, Problem> {
         let key: [u8; 32] = Sha256::digest(token.as_bytes()).into();
-        let known = self.trusted(|trusted| {
-            trusted.get(&key).filter(|(_, at)| at.elapsed() < TRUSTED_FOR).map(|(c, _)| c.clone())
-        });
-        if let Some(caller) = known {
-            return Ok(caller);
+        let known = self.trusted(|trusted| trusted.get(&key).cloned());
+        match &known {
+            Some((caller, _)) => self.pace(caller)?,
+            None => self.stranger(from)?,
         }
-        self.stranger(from)?;
-        let found = access::caller(&self.engine.pool, token).await?;
-        let caller = Arc::new(found.ok_or_else(Problem::unauthorized)?);
-        self.trusted(|trusted| {
-            if trusted.len() >= REMEMBERED {
-                trusted.clear();
-            }
-            trusted.insert(key, (caller.clone(), Instant::now()));
-        });
+        if let Some((caller, at)) = &known
+            && at.elapsed() < TRUSTED_FOR
+        {
+            return Ok(caller.clone());
+        }
+        let Some(caller) = access::caller(&self.engine.pool, token).await?.map(Arc::new) else {
+            self.trusted(|trusted| trusted.remove(&key));
+            return Err(Problem::unauthorized());
+        };
+        if known.is_none() {
+            self.pace(&caller)?;
+        }
+        self.trusted(|trusted| remember(trusted, key, caller.clone()));
         Ok(caller)
     }
 
     /// Refuses a caller who asks too often.
-    pub fn pace(&self, caller: &Caller) -> Result<(), Problem> {
+    fn pace(&self, caller: &Caller) -> Result<(), Problem> {
         self.callers.check_key(&caller.token).map_err(too_many)
+    }
+
+    /// Whether the database answers. All who probe at once are told what one of them learned.
+    pub async fn database_answers(&self) -> bool {
+        let mut last = self.answers.lock().await;
+        if let Some((answers, _)) = last.filter(|(_, at)| at.elapsed() < LEARNED) {
+            return answers;
+        }
+        let asked = sqlx::query_scalar::<_, i32>("SELECT 1").fetch_one(&self.engine.pool);
+        let answers = match tokio::time::timeout(PROBE, asked).await {
+            Ok(Ok(_)) => true,
+            Ok(Err(error)) => {
+                tracing::error!(%error, "not ready");
+                false
+            }
+            Err(_) => {
+                tracing::error!("not ready: no answer for {} s", PROBE.as_secs());
+                false
+            }
+        };
+        *last = Some((answers, Instant::now()));
+        answers
     }
 
     /// Refuses an address that comes too often without a token that is known to be good.
@@ -169,6 +202,15 @@ impl App {
     fn trusted<T>(&self, f: impl FnOnce(&mut Trusted) -> T) -> T {
         f(&mut self.trusted.lock().unwrap_or_else(PoisonError::into_inner))
     }
+}
+
+/// Remembers a good token; where there are too many, the one that was looked up longest ago is forgotten.
+fn remember(trusted: &mut Trusted, key: [u8; 32], caller: Arc<Caller>) {
+    if trusted.len() >= REMEMBERED && !trusted.contains_key(&key) {
+        let oldest = trusted.iter().min_by_key(|(_, (_, at))| *at).map(|(key, _)| *key);
+        oldest.and_then(|oldest| trusted.remove(&oldest));
+    }
+    trusted.insert(key, (caller, Instant::now()));
 }
 
 fn too_many(until: NotUntil<<DefaultClock as Clock>::Instant>) -> Problem {

@@ -44,7 +44,6 @@ async fn guard(
             return Err(problem);
         }
     };
-    app.pace(&caller)?;
     if caller.role < rule.role {
         return Err(Problem::forbidden(format!(
             "token '{}' is {}'s; this takes {}'s",

@@ -69,15 +69,14 @@ pub async fn healthz(State(app): State<App>) -> Result<&'static str, Problem> {
 
 /// Whether the node can answer
 ///
-/// It can while its database does.
+/// It can while its database does, which is asked once a second.
 #[utoipa::path(get, path = "/readyz", tag = "node",
     responses((status = 200, description = "it can", body = String, content_type = "text/plain", example = "ready\n")))]
 pub async fn readyz(State(app): State<App>) -> Result<&'static str, Problem> {
-    let asked = sqlx::query_scalar::<_, i32>("SELECT 1").fetch_one(&app.engine.pool).await;
-    asked.map(|_| "ready\n").map_err(|error| {
-        tracing::error!(%error, "not ready");
-        Problem::unavailable("the database does not answer")
-    })
+    match app.database_answers().await {
+        true => Ok("ready\n"),
+        false => Err(Problem::unavailable("the database does not answer")),
+    }
 }
 
 /// This document

@@ -1,12 +1,14 @@
 //! Hostile calls: path tricks, huge bodies, bad JSON, bad UTF-8, too many.
 
 use std::num::NonZeroU32;
+use std::time::Duration;
 
 use axum::body::Body;
 use axum::http::Request;
 use serde_json::json;
 use yakin_api::Settings;
-use yakin_engine::access::Role;
+use yakin_engine::access::{Role, revoke};
+use yakin_testkit::act;
 
 use crate::common::{Site, call};
 
@@ -141,7 +143,7 @@ async fn who_calls_too_often_waits_and_others_do_not() {
 async fn strangers_of_one_address_do_not_cost_look_ups_without_end() {
     let site =
         Site::with(Settings { strangers_a_second: NonZeroU32::MIN, ..Settings::default() }).await;
-    for path in ["/admin/batch/queues", "/metrics", "/readyz"] {
+    for path in ["/admin/batch/queues", "/metrics"] {
         let mut statuses = Vec::new();
         for n in 0..50 {
             let token = format!("yakin_{}_{}", n + 10, "0".repeat(64));
@@ -149,6 +151,51 @@ async fn strangers_of_one_address_do_not_cost_look_ups_without_end() {
         }
         assert!(statuses.contains(&429), "{path}: {statuses:?}");
     }
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_flood_of_strangers_shuts_out_neither_good_tokens_nor_probes() {
+    let site =
+        Site::with(Settings { strangers_a_second: NonZeroU32::MIN, ..Settings::default() }).await;
+    let (good, gone) = (site.token(Role::Viewer, None).await, site.token(Role::Viewer, None).await);
+    // (one stranger a second: whoever is new waits for his turn)
+    for token in [&good, &gone] {
+        let known = async {
+            let mut tick = tokio::time::interval(Duration::from_millis(100));
+            while site.get("/admin/batch/queues", token).await.status == 429 {
+                tick.tick().await;
+            }
+        };
+        tokio::time::timeout(Duration::from_secs(20), known).await.expect("still a stranger");
+    }
+    revoke(&site.world.pool, "viewer-1", &act()).await.unwrap();
+    // past the second for which a token is trusted, all the while strangers call
+    let mut tick = tokio::time::interval(Duration::from_millis(50));
+    let (mut strangers, mut revoked) = (Vec::new(), Vec::new());
+    for n in 0..30 {
+        let token = format!("yakin_{}_{}", n + 10, "0".repeat(64));
+        strangers.push(site.get("/admin/batch/queues", &token).await.status.as_u16());
+        site.get("/admin/batch/queues", &good).await.good();
+        revoked.push(site.get("/admin/batch/queues", &gone).await.status.as_u16());
+        for probe in ["/healthz", "/readyz"] {
+            assert_eq!(site.get(probe, "").await.status, 200, "{probe}");
+        }
+        tick.tick().await;
+    }
+    assert!(strangers.contains(&429), "there was no flood: {strangers:?}");
+    // one that was good is looked up freely once more, and then it is a stranger's
+    assert!(revoked.contains(&401) && revoked.contains(&429), "{revoked:?}");
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn probes_share_what_one_of_them_learned() {
+    let site = Site::new().await;
+    let probes = (0..200).map(|_| site.get("/readyz", ""));
+    let answers = futures::future::join_all(probes).await;
+    assert!(answers.iter().all(|a| a.status == 200));
+    // what was learned is good for a second: the database may be gone meanwhile
+    site.world.pool.close().await;
+    assert_eq!(site.get("/readyz", "").await.status, 200);
 }
 
 #[tokio::test(flavor = "multi_thread")]
