@@ -9,7 +9,7 @@ use std::time::Duration;
 use governor::clock::{Clock, DefaultClock};
 use governor::{DefaultKeyedRateLimiter, NotUntil, Quota, RateLimiter};
 use sha2::{Digest, Sha256};
-use tokio::sync::{Semaphore, SemaphorePermit};
+use tokio::sync::{OwnedSemaphorePermit, Semaphore};
 use tokio::time::Instant;
 use tokio_util::sync::CancellationToken;
 use yakin_engine::access::{self, Caller};
@@ -45,6 +45,8 @@ pub struct Settings {
     pub connections: usize,
     /// Streams of events that one token may have open on a node.
     pub streams_a_token: usize,
+    /// What reads whole tables for a call is ended by the database after so long; less than an answer may take.
+    pub longest_reading: Duration,
 }
 
 impl Default for Settings {
@@ -56,6 +58,7 @@ impl Default for Settings {
             patience: Duration::from_secs(30),
             connections: 1024,
             streams_a_token: 16,
+            longest_reading: Duration::from_secs(25),
         }
     }
 }
@@ -83,7 +86,7 @@ pub(crate) struct Shared {
     /// Cancelled when the node stops: streams end then.
     pub closing: CancellationToken,
     /// One at a time reads whole tables.
-    whole: Semaphore,
+    whole: Arc<Semaphore>,
     trusted: Mutex<Trusted>,
     /// Whether the database answered, and when that was learned.
     answers: tokio::sync::Mutex<Option<(bool, Instant)>>,
@@ -116,7 +119,7 @@ impl App {
             standings: Together::default(),
             packages: Arc::new(Semaphore::new(crate::routes::evidence::AT_A_TIME)),
             closing: CancellationToken::new(),
-            whole: Semaphore::new(1),
+            whole: Arc::new(Semaphore::new(1)),
             trusted: Mutex::default(),
             answers: tokio::sync::Mutex::default(),
             callers,
@@ -185,8 +188,8 @@ impl App {
     }
 
     /// The place of a call that reads whole tables: one at a time on a node.
-    pub fn whole(&self) -> Result<SemaphorePermit<'_>, Problem> {
-        self.whole.try_acquire().map_err(|_| {
+    pub fn whole(&self) -> Result<OwnedSemaphorePermit, Problem> {
+        self.whole.clone().try_acquire_owned().map_err(|_| {
             Problem::busy(
                 "this node reads whole tables for another call; it does so for one at a time",
             )
@@ -215,6 +218,16 @@ fn remember(trusted: &mut Trusted, key: [u8; 32], caller: Arc<Caller>) {
 
 fn too_many(until: NotUntil<<DefaultClock as Clock>::Instant>) -> Problem {
     Problem::too_many(until.wait_time_from(DefaultClock::default().now()))
+}
+
+/// Does what holds a place to its end, also when its caller leaves: the place is free when nothing goes on any more.
+pub(crate) async fn to_its_end<T: Send + 'static>(
+    work: impl Future<Output = T> + Send + 'static,
+) -> Result<T, Problem> {
+    tokio::spawn(work).await.map_err(|error| {
+        tracing::error!(%error, "a call broke off");
+        Problem::defect()
+    })
 }
 
 /// A caller's act, for the audit.

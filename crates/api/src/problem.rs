@@ -1,5 +1,6 @@
 //! Answers that are no success, as RFC 9457 `application/problem+json`. None carries SQL, a secret or a path of ours.
 
+use std::borrow::Cow;
 use std::time::Duration;
 
 use axum::Json;
@@ -139,6 +140,13 @@ impl From<EngineError> for Problem {
                 tracing::warn!(%error, "a call was refused");
                 Problem::malformed("a value lies beyond what the database can hold")
             }
+            EngineError::Database { ref source, .. } if code(source).as_deref() == Some(ENDED) => {
+                tracing::warn!(%error, "a call was ended");
+                Problem::unavailable(
+                    "it took too long, and the database ended it; what reads whole tables (`yakin evidence`, \
+                     `yakin audit verify`) takes the time it needs on the command line",
+                )
+            }
             EngineError::Database { .. } => {
                 tracing::error!(%error, "a call failed");
                 Problem::unavailable("the database does not answer as it should; try again")
@@ -153,9 +161,15 @@ impl From<EngineError> for Problem {
 /// SQLSTATEs of values that are out of range: numbers, instants, characters.
 const BEYOND: [&str; 4] = ["22003", "22008", "22021", "22P05"];
 
+/// SQLSTATE of a statement that the server ended: its time was over.
+const ENDED: &str = "57014";
+
+fn code(error: &sqlx::Error) -> Option<Cow<'_, str>> {
+    error.as_database_error().and_then(|e| e.code())
+}
+
 fn beyond(error: &sqlx::Error) -> bool {
-    let code = error.as_database_error().and_then(|e| e.code());
-    code.is_some_and(|code| BEYOND.contains(&code.as_ref()))
+    code(error).is_some_and(|code| BEYOND.contains(&code.as_ref()))
 }
 
 impl IntoResponse for Problem {

@@ -2,6 +2,7 @@
 
 use std::collections::BTreeMap;
 use std::sync::LazyLock;
+use std::time::Duration;
 
 use futures::StreamExt;
 use futures::future::BoxFuture;
@@ -86,6 +87,15 @@ impl Tx {
     /// An engine transaction.
     pub async fn engine(pool: &PgPool) -> Result<Tx, sqlx::Error> {
         Tx::begin(pool, Role::Engine, "", false).await
+    }
+
+    /// From here on the server itself ends a statement after so long: one that nobody waits for any more goes on until
+    /// then, though its caller has left.
+    pub async fn limit(&mut self, longest: Duration) -> Result<(), sqlx::Error> {
+        // nothing at all would be no limit
+        let milliseconds = longest.as_millis().max(1);
+        let limit = AssertSqlSafe(format!("SET LOCAL statement_timeout = {milliseconds}"));
+        self.inner()?.execute(limit).await.map(|_| ())
     }
 
     /// Inserts a follow-up job of this batch together with the transaction.

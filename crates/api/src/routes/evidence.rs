@@ -11,7 +11,7 @@ use axum::response::{IntoResponse, Response};
 use futures::StreamExt;
 use yakin_domain::evidence::{self, EvidenceError, Month};
 
-use crate::app::App;
+use crate::app::{App, to_its_end};
 use crate::extract::Named;
 use crate::problem::Problem;
 
@@ -42,11 +42,15 @@ pub async fn month(
         tracing::error!(%error, "no folder for a package of evidence");
         Problem::unavailable("this node has no room for temporary files; its log says why")
     })?;
-    let package = evidence::write(&app.engine.pool, month, &folder.0).await?;
-    let now = app.engine.clock.now();
-    let pieces = evidence::archive(&package, month, &folder.0, now).await?;
-    // its files are open: they go when they have been sent, or nobody wants them any more
-    drop(folder);
+    let (pool, now) = (app.engine.pool.clone(), app.engine.clock.now());
+    let longest = app.settings.longest_reading;
+    let made = to_its_end(async move {
+        let package = evidence::write(&pool, month, &folder.0, Some(longest)).await?;
+        // its files are open: they go when they have been sent, or nobody wants them any more
+        let pieces = evidence::archive(&package, month, &folder.0, now).await?;
+        Ok::<_, EvidenceError>((pieces, room))
+    });
+    let (pieces, room) = made.await??;
     let pieces = pieces.map(move |piece| {
         let _ = &room;
         piece.inspect_err(|error| tracing::error!(%error, "a package of evidence broke off"))

@@ -13,6 +13,7 @@ mod jobs;
 mod operate;
 mod pages;
 mod papers;
+mod readings;
 mod roles;
 mod runs;
 mod server;

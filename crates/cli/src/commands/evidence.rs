@@ -22,7 +22,7 @@ pub async fn evidence(place: &Place, wanted: &Evidence) -> anyhow::Result<End> {
         .with_context(|| format!("cannot make the folder {}", into.display()))?;
     let pool = place.pool().await?;
     let over = day_of(place.clock(&pool).await?.now()) >= month.days().end;
-    let package = match write(&pool, month, &into).await {
+    let package = match write(&pool, month, &into, None).await {
         Ok(package) => package,
         Err(error @ EvidenceError::There(_)) => return Err(UsageError(error.to_string()).into()),
         Err(error) => return Err(error.into()),

@@ -3,14 +3,15 @@
 
 use std::collections::HashMap;
 use std::path::Path;
+use std::time::{Duration, Instant};
 
 use futures::TryStreamExt;
 use jiff_sqlx::ToSqlx;
 use serde::Serialize;
+use sqlx::Row;
 use sqlx::postgres::{PgPool, PgRow};
-use sqlx::{Executor, Row};
 use utoipa::ToSchema;
-use yakin_engine::error::Doing;
+use yakin_engine::error::{Doing, EngineError};
 use yakin_engine::record::audit;
 use yakin_engine::tenant;
 use yakin_engine::tx::{Role, Tx};
@@ -21,6 +22,8 @@ use super::{EvidenceError, Month};
 
 /// The manifest's name; it is written last, so that a folder without it holds no package.
 pub const MANIFEST: &str = "MANIFEST.csv";
+
+const READING: &str = "reading the month's evidence";
 
 /// A file of the package.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, ToSchema)]
@@ -44,10 +47,18 @@ pub struct Package {
     pub manifest_sha256: String,
 }
 
-/// Writes the month's package into a folder, which must hold none; what was begun and failed is removed.
-pub async fn write(pool: &PgPool, month: Month, into: &Path) -> Result<Package, EvidenceError> {
+/// Writes the month's package into a folder, which must hold none; what was begun and failed is removed. The database
+/// ends what it reads `within` that time, where there is one.
+pub async fn write(
+    pool: &PgPool,
+    month: Month,
+    into: &Path,
+    within: Option<Duration>,
+) -> Result<Package, EvidenceError> {
+    let until = within.map(|within| Instant::now() + within);
+    let reader = Reader { pool, month, until, codes: codes(pool).await? };
     let mut made = Vec::new();
-    let written = write_all(pool, month, into, &mut made).await;
+    let written = write_all(&reader, into, &mut made).await;
     let Err(first) = written else { return written };
     // what stood there before is not ours to remove
     for path in made.into_iter().map(|file| into.join(file)) {
@@ -58,13 +69,16 @@ pub async fn write(pool: &PgPool, month: Month, into: &Path) -> Result<Package, 
     Err(first)
 }
 
+/// The codes of all tenants by their ids.
+async fn codes(pool: &PgPool) -> Result<HashMap<String, String>, EvidenceError> {
+    Ok(tenant::all(pool).await?.into_iter().map(|t| (t.id.to_string(), t.code)).collect())
+}
+
 async fn write_all(
-    pool: &PgPool,
-    month: Month,
+    reader: &Reader<'_>,
     into: &Path,
     made: &mut Vec<&'static str>,
 ) -> Result<Package, EvidenceError> {
-    let codes = tenant::all(pool).await?.into_iter().map(|t| (t.id.to_string(), t.code)).collect();
     let manifest_path = into.join(MANIFEST);
     if tokio::fs::try_exists(&manifest_path).await.unwrap_or(true) {
         return Err(EvidenceError::There(manifest_path));
@@ -72,16 +86,17 @@ async fn write_all(
     let mut files = Vec::new();
     for source in &SOURCES {
         let path = into.join(source.file);
-        let table = Table::create(&path, source.file, &source.head()).await?;
+        let mut table = Table::create(&path, source.file, &source.head()).await?;
         made.push(source.file);
-        files.push(fill(pool, month, source, table, &codes).await?);
+        reader.fill(source, &mut table).await?;
+        files.push(table.end().await?);
     }
     let explained = SOURCES.iter().map(|source| source.columns.len() as i64).sum();
     let told = text(&into.join(COLUMNS), COLUMNS, &columns(), explained).await?;
     made.push(COLUMNS);
     files.push(told);
     // after the acts were read: the head covers each of them
-    let audit_head = audit::head(pool).await?;
+    let audit_head = reader.head().await?;
     let mut manifest = Table::create(&manifest_path, MANIFEST, &["file", "rows", "sha256"]).await?;
     made.push(MANIFEST);
     for listed in &files {
@@ -95,46 +110,61 @@ async fn write_all(
     Ok(Package { files, audit_head, manifest_sha256 })
 }
 
-/// Fills a table from its statement.
-async fn fill(
-    pool: &PgPool,
+/// Reads a month's rows.
+struct Reader<'a> {
+    pool: &'a PgPool,
     month: Month,
-    source: &Source,
-    table: Table<'_>,
-    codes: &HashMap<String, String>,
-) -> Result<Listed, EvidenceError> {
-    let doing = "reading the month's evidence";
-    if source.engine {
-        return stream(pool, month, source, table, codes).await;
-    }
-    let mut tx = Tx::begin(pool, Role::Platform, "", true).await.doing(doing)?;
-    let listed = stream(&mut tx, month, source, table, codes).await?;
-    tx.commit().await.doing(doing)?;
-    Ok(listed)
+    until: Option<Instant>,
+    codes: HashMap<String, String>,
 }
 
-async fn stream<'c, E: Executor<'c, Database = sqlx::Postgres>>(
-    from: E,
-    month: Month,
-    source: &Source,
-    mut table: Table<'_>,
-    codes: &HashMap<String, String>,
-) -> Result<Listed, EvidenceError> {
-    let doing = "reading the month's evidence";
-    let days = month.days();
-    let mut rows =
-        sqlx::query(source.sql).bind(days.start.to_sqlx()).bind(days.end.to_sqlx()).fetch(from);
-    while let Some(row) = rows.try_next().await.doing(doing)? {
-        let mut cells = cells(&row, source.columns.len()).doing(doing)?;
-        if let Some(cell) = source.tenant.and_then(|at| cells.get_mut(at))
-            && let Some(code) = codes.get(cell)
-        {
-            code.clone_into(cell);
+impl Reader<'_> {
+    async fn begin(&self, role: Role) -> Result<Tx, EngineError> {
+        let mut tx = Tx::begin(self.pool, role, "", true).await.doing(READING)?;
+        if let Some(until) = self.until {
+            let left = until.saturating_duration_since(Instant::now());
+            tx.limit(left).await.doing(READING)?;
         }
-        table.add(cells).await?;
+        Ok(tx)
     }
-    drop(rows);
-    table.end().await
+
+    /// Fills a table from its statement.
+    async fn fill(&self, source: &Source, table: &mut Table<'_>) -> Result<(), EvidenceError> {
+        let role = if source.engine { Role::Engine } else { Role::Platform };
+        let mut tx = self.begin(role).await?;
+        self.stream(&mut tx, source, table).await?;
+        tx.commit().await.doing(READING)?;
+        Ok(())
+    }
+
+    async fn stream(
+        &self,
+        tx: &mut Tx,
+        source: &Source,
+        table: &mut Table<'_>,
+    ) -> Result<(), EvidenceError> {
+        let days = self.month.days();
+        let asked = sqlx::query(source.sql).bind(days.start.to_sqlx()).bind(days.end.to_sqlx());
+        let mut rows = asked.fetch(tx);
+        while let Some(row) = rows.try_next().await.doing(READING)? {
+            let mut cells = cells(&row, source.columns.len()).doing(READING)?;
+            if let Some(cell) = source.tenant.and_then(|at| cells.get_mut(at))
+                && let Some(code) = self.codes.get(cell)
+            {
+                code.clone_into(cell);
+            }
+            table.add(cells).await?;
+        }
+        Ok(())
+    }
+
+    /// Where the audit's chain stands.
+    async fn head(&self) -> Result<Option<String>, EngineError> {
+        let mut tx = self.begin(Role::Engine).await?;
+        let head = audit::head(&mut tx).await?;
+        tx.commit().await.doing(READING)?;
+        Ok(head)
+    }
 }
 
 /// A row's columns, each of which its statement gives as text.

@@ -1,13 +1,15 @@
 //! Append-only: who did what, when and why; each act's digest covers the one before (`yakin.audit_chain`).
 
+use std::time::Duration;
+
 use serde::Serialize;
 use serde_json::Value;
-use sqlx::FromRow;
 use sqlx::postgres::PgPool;
+use sqlx::{Executor, FromRow, Postgres};
 use utoipa::ToSchema;
 
 use crate::error::{Doing, EngineError};
-use crate::tx::Tx;
+use crate::tx::{Role, Tx};
 
 /// Who acts and why; every changing act of a person carries one.
 #[derive(Clone, Debug)]
@@ -48,16 +50,30 @@ pub struct Chain {
 
 /// Reckons the whole chain anew and compares it with what stands; one pass, in the database.
 pub async fn verify(pool: &PgPool) -> Result<Chain, EngineError> {
-    let found = sqlx::query_as(include_str!("audit_verify.sql")).fetch_one(pool).await;
-    found.doing("verifying the audit")
+    verify_within(pool, None).await
+}
+
+/// The same, ended by the database after so long.
+pub async fn verify_within(pool: &PgPool, longest: Option<Duration>) -> Result<Chain, EngineError> {
+    let doing = "verifying the audit";
+    let mut tx = Tx::begin(pool, Role::Engine, "", true).await.doing(doing)?;
+    if let Some(longest) = longest {
+        tx.limit(longest).await.doing(doing)?;
+    }
+    let found = sqlx::query_as(include_str!("audit_verify.sql")).fetch_one(&mut tx).await;
+    let chain = found.doing(doing)?;
+    tx.commit().await.doing(doing)?;
+    Ok(chain)
 }
 
 /// NUMBER:DIGEST of the chain as it stands; nothing where it holds no act.
-pub async fn head(pool: &PgPool) -> Result<Option<String>, EngineError> {
+pub async fn head<'c, E: Executor<'c, Database = Postgres>>(
+    from: E,
+) -> Result<Option<String>, EngineError> {
     sqlx::query_scalar(
         "SELECT seq || ':' || encode(digest, 'hex') FROM yakin.audit_chain ORDER BY seq DESC LIMIT 1",
     )
-    .fetch_optional(pool)
+    .fetch_optional(from)
     .await
     .doing("reading the audit's chain")
 }
