@@ -6,8 +6,8 @@ use jiff::Timestamp;
 use jiff::civil::Date;
 use serde::Deserialize;
 use utoipa::{IntoParams, ToSchema};
-use yakin_engine::days::{clock_text, day_of};
-use yakin_engine::look::{self, FiringRow};
+use yakin_engine::days::{Days, clock_text, day_of};
+use yakin_engine::look::{self, FiringKey, FiringRow};
 use yakin_engine::operate::firings::{Change, change};
 use yakin_engine::record::audit::Act;
 
@@ -43,16 +43,13 @@ pub async fn list(
 ) -> Result<Json<Page<FiringRow>>, Problem> {
     let date = day("date", query.date)?.unwrap_or_else(|| day_of(app.engine.clock.now()));
     let limit = page::limit(query.limit, 200)?;
-    let after: Option<Key> = page::key(query.cursor.as_deref())?;
-    let firings = look::timetable_of(&app.engine.pool, date).await?;
-    let rest = firings.into_iter().filter(|f| after.as_ref().is_none_or(|after| key(f) > *after));
-    let taken = usize::try_from(limit).unwrap_or(0) + 1;
-    Ok(Json(Page::of(rest.take(taken).collect(), limit, key)))
+    let after: Option<FiringKey> = page::key(query.cursor.as_deref())?;
+    let day = Days::one(date).instants();
+    let firings = look::firings_after(&app.engine.pool, day, after.as_ref(), limit + 1).await?;
+    Ok(Json(Page::of(firings, limit, key)))
 }
 
-type Key = (Timestamp, String, Timestamp);
-
-fn key(firing: &FiringRow) -> Key {
+fn key(firing: &FiringRow) -> FiringKey {
     (firing.due_at.to_jiff(), firing.batch_id.clone(), firing.planned_at.to_jiff())
 }
 

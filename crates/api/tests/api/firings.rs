@@ -1,5 +1,7 @@
 //! Firings over HTTP: a day's list, and hold, release, bypass, move.
 
+use base64::Engine as _;
+use base64::engine::general_purpose::URL_SAFE_NO_PAD;
 use serde_json::json;
 use yakin_engine::access::Role;
 
@@ -37,6 +39,52 @@ async fn a_day_shows_its_firings_by_pages() {
     for edge in ["0001-01-01", "9999-12-31"] {
         site.get(&format!("/admin/batch/firings?date={edge}"), &token).await.good();
     }
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_day_of_very_many_firings_is_told_whole_and_in_order() {
+    let site = Site::new().await;
+    site.world.settle().await;
+    // many are due at the same instant, some were moved onto it; withdrawn ones are none of the day's
+    site.world
+        .sql(
+            "INSERT INTO yakin.firings (batch_id, planned_at, due_at, state, outcome)
+             SELECT CASE WHEN n % 3 = 0 THEN 'T-WHOLE' ELSE 'T-FAILING' END,
+                    timestamptz '2026-11-20 00:00+09' + n * interval '10 seconds',
+                    timestamptz '2026-11-20 12:00+09' + (n % 7) * interval '1 hour',
+                    CASE WHEN n % 2 = 0 OR n > 5500 THEN 'ended' ELSE 'planned' END,
+                    CASE WHEN n > 5500 THEN 'withdrawn' WHEN n % 2 = 0 THEN 'succeeded' END
+               FROM generate_series(1, 5600) n",
+        )
+        .await;
+    let token = site.token(Role::Viewer, None).await;
+    let (mut told, mut cursor) = (Vec::new(), String::new());
+    loop {
+        let path = format!("/admin/batch/firings?date=2026-11-20&limit=500{cursor}");
+        let page = site.get(&path, &token).await.good();
+        let items = page["items"].as_array().unwrap();
+        assert!(items.len() <= 500);
+        let text = |item: &serde_json::Value, key: &str| item[key].as_str().unwrap().to_owned();
+        told.extend(
+            items.iter().map(|i| (text(i, "due_at"), text(i, "batch_id"), text(i, "planned_at"))),
+        );
+        match page["next_cursor"].as_str() {
+            Some(next) => cursor = format!("&cursor={next}"),
+            None => break,
+        }
+        assert!(told.len() <= 5500, "the list has no end");
+    }
+    assert_eq!(told.len(), 5500);
+    assert!(told.is_sorted_by(|a, b| a < b), "told twice, or not in order");
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_cursor_beyond_all_instants_is_the_callers_fault() {
+    let site = Site::new().await;
+    let token = site.token(Role::Viewer, None).await;
+    let key = r#"["-009000-01-01T00:00:00Z","T-WHOLE","-009000-01-01T00:00:00Z"]"#;
+    let cursor = URL_SAFE_NO_PAD.encode(key);
+    site.get(&format!("/admin/batch/firings?cursor={cursor}"), &token).await.problem(400);
 }
 
 #[tokio::test(flavor = "multi_thread")]

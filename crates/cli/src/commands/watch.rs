@@ -8,7 +8,7 @@ use yakin_engine::schedule::planner;
 
 use super::night::day;
 use crate::morning::Morning;
-use crate::output::{End, duration, json, line, outcome, table};
+use crate::output::{End, duration, grouped, json, line, outcome, table};
 use crate::place::{Place, registry};
 
 /// The firings of a day.
@@ -29,6 +29,12 @@ pub async fn timetable(place: &Place, date: Option<&str>) -> anyhow::Result<End>
         line(format!("no firing on {date}; firings are written 48 hours ahead"));
     }
     print_timetable(&firings);
+    if firings.len() >= look::SHOWN {
+        let shown = grouped(i64::try_from(look::SHOWN)?);
+        line(format!(
+            "only {shown} firings are shown, what ended well least; the API lists all by pages"
+        ));
+    }
     Ok(End::Done)
 }
 

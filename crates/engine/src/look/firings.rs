@@ -31,7 +31,10 @@ pub struct FiringRow {
     pub at_once: bool,
 }
 
-/// The firings of a Tokyo day, or of any range of instants.
+/// Of a range that has more firings so many are shown at once, those that did not end well among them.
+pub const SHOWN: usize = 5000;
+
+/// The firings of a range of instants, at most [`SHOWN`].
 pub async fn timetable(
     pool: &PgPool,
     from: Timestamp,
@@ -40,6 +43,29 @@ pub async fn timetable(
     sqlx::query_as(include_str!("timetable.sql"))
         .bind(from.to_sqlx())
         .bind(until.to_sqlx())
+        .bind(i64::try_from(SHOWN).unwrap_or(i64::MAX))
+        .fetch_all(pool)
+        .await
+        .doing("reading the timetable")
+}
+
+/// A firing's place in a list: when it is due, its batch, and when it was planned.
+pub type FiringKey = (Timestamp, String, Timestamp);
+
+/// The firings of a range of instants by when they are due, behind that place.
+pub async fn firings_after(
+    pool: &PgPool,
+    (from, until): (Timestamp, Timestamp),
+    after: Option<&FiringKey>,
+    limit: i64,
+) -> Result<Vec<FiringRow>, EngineError> {
+    sqlx::query_as(include_str!("firings_page.sql"))
+        .bind(from.to_sqlx())
+        .bind(until.to_sqlx())
+        .bind(after.map(|(due, ..)| due.to_sqlx()))
+        .bind(after.map(|(_, batch, _)| batch))
+        .bind(after.map(|(.., planned)| planned.to_sqlx()))
+        .bind(limit.clamp(1, 10_000))
         .fetch_all(pool)
         .await
         .doing("reading the timetable")

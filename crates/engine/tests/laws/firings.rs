@@ -1,12 +1,13 @@
 //! Firings are written ahead, started once, and changed by people on the record.
 
 use yakin_engine::engine::Engine;
+use yakin_engine::look::{SHOWN, timetable_of};
 use yakin_engine::operate::firings::{Change, change};
 use yakin_engine::operate::settings::set;
 use yakin_engine::prelude::*;
 use yakin_engine::registry::entry;
 use yakin_engine::schedule::{planner, starter};
-use yakin_testkit::{World, act, instant};
+use yakin_testkit::{World, act, day, instant};
 
 use crate::common::{firing, firings, global, idle, node, pass_seconds, until};
 
@@ -290,4 +291,22 @@ async fn settings_made_at_once_each_tell_what_the_other_left() {
         )
         .await;
     assert!(chain);
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn of_very_many_firings_those_that_did_not_end_well_are_shown() {
+    let world = nightly().await;
+    world
+        .sql(
+            "INSERT INTO yakin.firings (batch_id, planned_at, due_at, state, outcome)
+             SELECT 'T-NIGHTLY', at, at, 'ended', CASE WHEN n > 5000 THEN 'failed' ELSE 'succeeded' END
+               FROM generate_series(1, 5010) n,
+                    LATERAL (SELECT timestamptz '2026-11-20 00:00+09' + n * interval '10 seconds' AS at) t",
+        )
+        .await;
+    let shown = timetable_of(&world.pool, day("2026-11-20")).await.unwrap();
+    assert_eq!(shown.len(), SHOWN);
+    let failed = shown.iter().filter(|f| f.outcome.as_deref() == Some("failed"));
+    assert_eq!(failed.count(), 10);
+    assert!(shown.is_sorted_by_key(|f| f.due_at));
 }
