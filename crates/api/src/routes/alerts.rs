@@ -4,14 +4,14 @@ use axum::Json;
 use axum::extract::State;
 use serde::Deserialize;
 use utoipa::IntoParams;
-use yakin_engine::look::{self, AlertRow};
+use yakin_engine::look::{self, AlertKey, AlertRow};
 use yakin_engine::operate::alerts;
 
 use super::Said;
 use crate::app::App;
 use crate::extract::{Asked, Body, Named, Why};
 use crate::guard::By;
-use crate::page::Page;
+use crate::page::{self, Page};
 use crate::problem::Problem;
 
 /// Which alerts.
@@ -22,16 +22,31 @@ pub struct AlertsQuery {
     /// Also those resolved.
     #[serde(default)]
     pub all: bool,
+    /// How many, 1 to 500; 200 unless said.
+    #[param(minimum = 1, maximum = 500, example = 200)]
+    pub limit: Option<i64>,
+    /// The `next_cursor` of the page before.
+    #[param(max_length = 400)]
+    pub cursor: Option<String>,
 }
 
-/// Open alerts, the gravest first; at most 1,000
+/// Open alerts, the gravest first; then, where asked for, those resolved
 #[utoipa::path(get, path = "/admin/batch/alerts", tag = "alerts", params(AlertsQuery),
     responses((status = 200, description = "the alerts", body = Page<AlertRow>)))]
 pub async fn list(
     State(app): State<App>,
     Asked(query): Asked<AlertsQuery>,
 ) -> Result<Json<Page<AlertRow>>, Problem> {
-    Ok(Json(Page::whole(look::alerts(&app.engine.pool, query.all).await?)))
+    let limit = page::limit(query.limit, 200)?;
+    let after: Option<AlertKey> = page::key(query.cursor.as_deref())?;
+    let pool = &app.engine.pool;
+    let alerts = look::alerts_after(pool, query.all, after.as_ref(), limit + 1).await?;
+    Ok(Json(Page::of(alerts, limit, key)))
+}
+
+fn key(alert: &AlertRow) -> AlertKey {
+    let resolved = alert.resolved_at.is_some();
+    (resolved, alert.severity.clone(), alert.opened_at.to_jiff(), alert.id)
 }
 
 /// Take an alert on: it reminds nobody any more

@@ -170,6 +170,50 @@ async fn an_alert_is_acknowledged_once_and_reminds_nobody() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
+async fn open_alerts_come_before_resolved_ones_however_many_those_are() {
+    let site = Site::new().await;
+    site.world
+        .sql(
+            "INSERT INTO yakin.alerts (rule, subject, severity, message, opened_at, reminded_at, resolved_at)
+             SELECT 'run_failed', 's' || n, CASE WHEN n > 1100 THEN 'info' ELSE 'critical' END, 'm', at, at, at + interval '1 hour'
+               FROM generate_series(1, 1200) n, LATERAL (SELECT timestamptz '2026-10-01' + n / 3 * interval '1 minute' AS at) t;
+             INSERT INTO yakin.alerts (rule, subject, severity, message, opened_at, reminded_at)
+             SELECT 'run_failed', severity, severity, 'm', '2026-09-01', '2026-09-01'
+               FROM unnest(ARRAY['info', 'medium', 'critical', 'high']) severity",
+        )
+        .await;
+    let token = site.token(Role::Viewer, None).await;
+    let open = ["critical", "high", "medium", "info"];
+    let subjects = |page: &Value| {
+        let taken = items(page).iter().take(4);
+        taken.map(|a| a["subject"].as_str().unwrap().to_owned()).collect::<Vec<_>>()
+    };
+    for path in ["/admin/batch/alerts", "/admin/batch/alerts?all=true"] {
+        assert_eq!(subjects(&site.get(path, &token).await.good()), open, "{path}");
+    }
+    let (mut told, mut cursor) = (Vec::new(), String::new());
+    while told.len() < 2000 {
+        let path = format!("/admin/batch/alerts?all=true&limit=301{cursor}");
+        let page = site.get(&path, &token).await.good();
+        told.extend(items(&page).clone());
+        match page["next_cursor"].as_str() {
+            Some(next) => cursor = format!("&cursor={next}"),
+            None => break,
+        }
+    }
+    let ids: std::collections::HashSet<_> = told.iter().map(|a| a["id"].as_i64()).collect();
+    assert_eq!((told.len(), ids.len()), (1204, 1204));
+    let order = |a: &Value| {
+        let grave = open.iter().position(|s| a["severity"] == *s);
+        let opened = a["opened_at"].as_str().unwrap().to_owned();
+        (!a["resolved_at"].is_null(), grave, std::cmp::Reverse(opened), a["id"].as_i64())
+    };
+    assert!(told.is_sorted_by_key(order));
+    assert_eq!(items(&site.get("/admin/batch/alerts?limit=3", &token).await.good()).len(), 3);
+    site.get("/admin/batch/alerts?cursor=x", &token).await.problem(400);
+}
+
+#[tokio::test(flavor = "multi_thread")]
 async fn the_big_switch_is_an_admins_and_is_seen() {
     let site = Site::new().await;
     let admin = site.token(Role::Admin, None).await;

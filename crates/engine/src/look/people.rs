@@ -1,5 +1,7 @@
 //! What people are told, and what they did: alerts and the audit.
 
+use jiff::Timestamp;
+use jiff_sqlx::ToSqlx;
 use serde::Serialize;
 use serde_json::Value;
 use sqlx::FromRow;
@@ -24,19 +26,31 @@ pub struct AlertRow {
     pub resolved_at: Option<Instant>,
 }
 
-/// Open alerts, or also those resolved; the gravest first.
+/// An alert's place in the list: whether it is resolved, its severity, when it opened, its number.
+pub type AlertKey = (bool, String, Timestamp, i64);
+
+/// Open alerts, or also those resolved: the open ones first, then the gravest, then the newest; at most 1,000.
 pub async fn alerts(pool: &PgPool, also_resolved: bool) -> Result<Vec<AlertRow>, EngineError> {
-    sqlx::query_as(
-        "SELECT id, rule, subject, severity, message, opened_at, acknowledged_at, acknowledged_by,
-                resolved_at FROM yakin.alerts
-          WHERE $1 OR resolved_at IS NULL
-          ORDER BY array_position(ARRAY['critical', 'high', 'medium', 'info'], severity), opened_at DESC, id
-          LIMIT 1000",
-    )
-    .bind(also_resolved)
-    .fetch_all(pool)
-    .await
-    .doing("reading alerts")
+    alerts_after(pool, also_resolved, None, 1000).await
+}
+
+/// The same behind that place.
+pub async fn alerts_after(
+    pool: &PgPool,
+    also_resolved: bool,
+    after: Option<&AlertKey>,
+    limit: i64,
+) -> Result<Vec<AlertRow>, EngineError> {
+    sqlx::query_as(include_str!("alerts.sql"))
+        .bind(also_resolved)
+        .bind(after.map(|key| key.0))
+        .bind(after.map(|key| &key.1))
+        .bind(after.map(|key| key.2.to_sqlx()))
+        .bind(after.map(|key| key.3))
+        .bind(limit.clamp(1, 10_000))
+        .fetch_all(pool)
+        .await
+        .doing("reading alerts")
 }
 
 /// A line of the audit.
