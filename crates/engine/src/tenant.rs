@@ -31,8 +31,32 @@ pub async fn all(pool: &PgPool) -> Result<Vec<Tenant>, EngineError> {
     Ok(rows.into_iter().map(|(id, code, name, status)| Tenant { id, code, name, status }).collect())
 }
 
+/// So many tenants are named at once.
+const MOST_CODES: usize = 1000;
+/// No code is longer, in characters; what is, is compared with none.
+const LONGEST_CODE: usize = 63;
+
+/// Refuses more codes than may be named, and what is too long to be one.
+fn check(codes: &[String]) -> Result<(), EngineError> {
+    if codes.len() > MOST_CODES {
+        let named = codes.len();
+        return Err(EngineError::refused(format!(
+            "{named} tenants are named; at most {MOST_CODES} may be"
+        )));
+    }
+    let long = |code: &&String| code.chars().count() > LONGEST_CODE;
+    codes.iter().find(long).map_or(Ok(()), |code| {
+        let begins: String = code.chars().take(20).collect();
+        Err(EngineError::refused(format!(
+            "tenant '{begins}…' has {} characters; a code has at most {LONGEST_CODE}",
+            code.chars().count()
+        )))
+    })
+}
+
 /// The ids of tenants named by code; an unknown code is refused with the nearest ones.
 pub async fn by_codes(pool: &PgPool, codes: &[String]) -> Result<Vec<i64>, EngineError> {
+    check(codes)?;
     let known = all(pool).await?;
     codes
         .iter()

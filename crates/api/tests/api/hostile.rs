@@ -104,6 +104,25 @@ async fn what_the_database_cannot_hold_is_the_callers_fault() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
+async fn tenants_that_cannot_be_are_refused_before_anything_is_compared_with_them() {
+    let site = Site::new().await;
+    site.world.tenant("aoba").await;
+    let token = site.token(Role::Operator, None).await;
+    let execute = "/admin/batch/jobs/nightly-work/execute";
+    let asked = |tenants: Vec<String>| json!({"parameters": {"tenants": tenants}});
+    let long = vec!["aoba".to_owned(), "x".repeat(60_000)];
+    let told = site.post(execute, &token, asked(long)).await.problem(422);
+    assert!(told.contains("60000 characters") && told.contains("at most 63"), "{told}");
+    assert!(told.len() < 200, "{told}");
+    let told = site.post(execute, &token, asked(vec!["aoba".into(); 1001])).await.problem(422);
+    assert!(told.contains("1001 tenants") && told.contains("at most 1000"), "{told}");
+    // what might have been meant is still told
+    let told = site.post(execute, &token, asked(vec!["aobba".into()])).await.problem(404);
+    assert!(told.contains("did you mean aoba?"), "{told}");
+    site.post(execute, &token, asked(vec!["aoba".into(); 1000])).await.good();
+}
+
+#[tokio::test(flavor = "multi_thread")]
 async fn another_method_is_told_which_there_are() {
     let site = Site::new().await;
     let token = site.token(Role::Admin, None).await;
