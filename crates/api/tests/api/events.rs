@@ -219,3 +219,12 @@ async fn one_token_has_so_many_streams_and_others_have_theirs() {
     drop(first);
     let _again = Watch::open(&site, &one, None).await;
 }
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_stream_whose_token_cannot_be_looked_up_ends() {
+    let site = Site::new().await;
+    let token = site.token(Role::Viewer, None).await;
+    let mut stream = Watch::open(&site, &token, None).await;
+    site.world.pool.close().await;
+    stream.end().await;
+}
