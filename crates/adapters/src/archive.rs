@@ -129,7 +129,7 @@ pub struct Reading {
     plain_bytes: u64,
 }
 
-type Opened = StreamReader<BufReader<Tallied<File>>>;
+type Opened = StreamReader<BufReader<Tallied<Box<dyn Read + Send>>>>;
 
 enum Inside {
     Packed(Box<zstd::Decoder<'static, BufReader<Opened>>>),
@@ -141,9 +141,16 @@ impl Opener {
     pub fn open(&self, path: &Path) -> Result<Reading> {
         let name = path.display().to_string();
         let failed = |source| ArchiveError::File { path: name.clone(), source };
-        let file = Tallied::new(File::open(path).map_err(failed)?);
-        let tally = file.tally();
-        let opened = self.decrypt(&name, BufReader::with_capacity(PIECE_BYTES, file))?;
+        let file = File::open(path).map_err(failed)?;
+        self.open_from(name, Box::new(file))
+    }
+
+    fn open_from(&self, name: String, from: Box<dyn Read + Send>) -> Result<Reading> {
+        let failed = |source| ArchiveError::File { path: name.clone(), source };
+        let from = Tallied::new(from);
+        let tally = from.tally();
+        let opened = self.decrypt(&name, BufReader::with_capacity(PIECE_BYTES, from));
+        let opened = opened.map_err(|error| tally.unread().map_or(error, failed))?;
         let inside = if name.ends_with(".zst.age") {
             Inside::Packed(Box::new(zstd::Decoder::new(opened).map_err(failed)?))
         } else {
@@ -157,7 +164,8 @@ impl Reading {
     /// Reads the rest, and says what the whole archive was.
     ///
     /// # Errors
-    /// [`ArchiveError::Damaged`] when encryption or compression do not check out to the last byte.
+    /// [`ArchiveError::Damaged`] when encryption or compression do not check out to the last byte; [`ArchiveError::File`]
+    /// when the system does not give the bytes, which may be others the next time.
     pub fn end(mut self) -> Result<Sealed> {
         let path = self.path.clone();
         io::copy(&mut self, &mut io::sink()).map_err(|e| self.damaged(&e))?;
@@ -166,9 +174,7 @@ impl Reading {
             Inside::Packed(decoder) => io::copy(&mut decoder.finish(), &mut io::sink()),
             Inside::Bare(mut opened) => io::copy(&mut opened, &mut io::sink()),
         };
-        let damaged =
-            |e: io::Error| ArchiveError::Damaged { path: path.clone(), fault: e.to_string() };
-        if left.map_err(damaged)? > 0 {
+        if left.map_err(|e| unreadable(&path, &self.tally, &e))? > 0 {
             return Err(ArchiveError::Damaged { path, fault: "something follows its end".into() });
         }
         let (bytes, sha256) = self.tally.end();
@@ -179,7 +185,16 @@ impl Reading {
 impl Reading {
     /// What a failed read says of the archive.
     pub fn damaged(&self, error: &io::Error) -> ArchiveError {
-        ArchiveError::Damaged { path: self.path.clone(), fault: error.to_string() }
+        unreadable(&self.path, &self.tally, error)
+    }
+}
+
+/// Bytes that are not to be had are no wrong bytes.
+fn unreadable(path: &str, tally: &Tally, error: &io::Error) -> ArchiveError {
+    let path = path.to_owned();
+    match tally.unread() {
+        Some(source) => ArchiveError::File { path, source },
+        None => ArchiveError::Damaged { path, fault: error.to_string() },
     }
 }
 
@@ -207,5 +222,71 @@ fn pour(from: &mut impl Read, to: &mut impl Write, path: &Path, passed: &AtomicU
         written.map_err(|source| ArchiveError::File { path: name(), source })?;
         poured += read as u64;
         passed.fetch_add(read as u64, Ordering::Relaxed);
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    /// Gives the bytes up to a place, then what the system says of a bad block.
+    struct BadBlock {
+        bytes: io::Cursor<Vec<u8>>,
+        at: u64,
+    }
+
+    impl Read for BadBlock {
+        fn read(&mut self, into: &mut [u8]) -> io::Result<usize> {
+            const EIO: i32 = 5;
+            let left = self.at.saturating_sub(self.bytes.position());
+            match left {
+                0 => Err(io::Error::from_raw_os_error(EIO)),
+                left => (&mut self.bytes).take(left).read(into),
+            }
+        }
+    }
+
+    #[test]
+    fn a_block_that_does_not_read_is_no_damage_and_a_changed_byte_is() {
+        let folder = std::env::temp_dir().join(format!("yakin-bad-block-{}", std::process::id()));
+        fs::create_dir_all(&folder).unwrap();
+        let recipient = init(&folder.join("key")).unwrap();
+        let opener = Opener::read(&folder.join("key")).unwrap();
+        // bytes that zstd does not make smaller
+        let mut state = 88172645463325252_u64;
+        let plain: Vec<u8> = std::iter::repeat_with(|| {
+            state ^= state << 13;
+            state ^= state >> 7;
+            state ^= state << 17;
+            state as u8
+        })
+        .take(600_000)
+        .collect();
+        for name in ["a.zst.age", "a.age"] {
+            let path = folder.join(name);
+            let sealer = Sealer::new(std::slice::from_ref(&recipient)).unwrap();
+            let packed = name.contains("zst");
+            sealer.seal(plain.as_slice(), &path, packed, &AtomicU64::new(0)).unwrap();
+            settle(&path).unwrap();
+            let mut bytes = fs::read(&path).unwrap();
+            let middle = bytes.len() / 2;
+            for at in [0, middle, bytes.len() - 1] {
+                let bad = BadBlock { bytes: io::Cursor::new(bytes.clone()), at: at as u64 };
+                let opened = opener.open_from(name.to_owned(), Box::new(bad));
+                let error = opened.and_then(Reading::end).unwrap_err();
+                assert!(matches!(error, ArchiveError::File { .. }), "{name} at {at}: {error}");
+            }
+            // in another's words
+            let bad = BadBlock { bytes: io::Cursor::new(bytes.clone()), at: middle as u64 };
+            let mut reading = opener.open_from(name.to_owned(), Box::new(bad)).unwrap();
+            io::copy(&mut reading, &mut io::sink()).unwrap_err();
+            let wrapped = reading.damaged(&io::Error::other("failed to read an entry"));
+            assert!(!wrapped.is_damage() && wrapped.to_string().contains("error 5"), "{wrapped}");
+
+            bytes[middle] ^= 1;
+            fs::write(&path, bytes).unwrap();
+            assert!(opener.open(&path).unwrap().end().unwrap_err().is_damage());
+        }
+        fs::remove_dir_all(folder).unwrap();
     }
 }
