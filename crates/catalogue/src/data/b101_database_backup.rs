@@ -1,5 +1,5 @@
 //! BATCH-101 データベースバックアップバッチ: each night an encrypted set of all databases, read back, at times restored,
-//! copied to a second place; old sets go, never the newest three that are proven.
+//! copied to a second place; old sets go, but no proven one that three newer ones do not replace.
 
 use serde::Deserialize;
 use yakin_domain::backup::Backups;

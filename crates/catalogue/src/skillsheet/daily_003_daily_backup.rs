@@ -52,7 +52,7 @@ impl Batch for DailyBackup {
                 name: "keep_at_least",
                 kind: Kind::Int(3, 1000),
                 default: Some("3"),
-                help: "the newest so many proven sets of each kind never go, however old they are",
+                help: "a proven set stays, however old, until so many newer proven ones hold all that it does",
             },
             Param {
                 name: "offsite",
