@@ -1,6 +1,9 @@
 //! The second place: a set's files in a storage, the manifest last; and the way back.
 
 use std::collections::BTreeSet;
+use std::fs::{DirBuilder, File};
+use std::io::ErrorKind;
+use std::os::unix::fs::DirBuilderExt;
 use std::path::Path;
 
 use futures::StreamExt;
@@ -82,24 +85,37 @@ pub async fn fetch<M: Described>(storage: &Storage, folder: &Folder, id: &str) -
             M::KIND.word()
         )));
     }
-    if !folder.begin(id)? {
-        let text = format!("{} is there already", folder.set(id).display());
+    let (set, apart) = (folder.set(id), folder.fetching(id));
+    let failed = |source| BackupError::File { path: set.display().to_string(), source };
+    if set.try_exists().map_err(failed)? {
+        let text = format!("{} is there already", set.display());
         return Err(BackupError::Refused(text));
     }
-    let fetched = download_set(storage, &folder.set(id), id).await;
+    // of a fetch that was killed
+    remove(&apart)?;
+    DirBuilder::new().mode(0o700).create(&apart).map_err(failed)?;
+    let fetched = download_set(storage, &apart, id).await;
     if fetched.is_err() {
-        folder.remove(id)?;
+        remove(&apart)?;
+        return fetched;
     }
+    std::fs::rename(&apart, &set).map_err(failed)?;
+    File::open(folder.path()).and_then(|f| f.sync_all()).map_err(failed)?;
     fetched
 }
 
+fn remove(apart: &Path) -> Result<()> {
+    match std::fs::remove_dir_all(apart) {
+        Err(source) if source.kind() != ErrorKind::NotFound => {
+            Err(BackupError::File { path: apart.display().to_string(), source })
+        }
+        _ => Ok(()),
+    }
+}
+
 async fn download_set<M: Described>(storage: &Storage, set: &Path, id: &str) -> Result<M> {
-    let other = set.join("fetched");
-    let failed = |source| BackupError::File { path: other.display().to_string(), source };
-    // apart, so that the set looks whole only when all of it is here
-    std::fs::create_dir(&other).map_err(failed)?;
-    download(storage, id, MANIFEST, &other).await?;
-    let Some((manifest, _)) = read_manifest::<M>(&other)? else {
+    download(storage, id, MANIFEST, set).await?;
+    let Some((manifest, _)) = read_manifest::<M>(set)? else {
         return Err(BackupError::Unproven(format!("the copy of {id} has no manifest")));
     };
     for (file, sealed) in manifest.archives() {
@@ -113,8 +129,6 @@ async fn download_set<M: Described>(storage: &Storage, set: &Path, id: &str) -> 
             )));
         }
     }
-    std::fs::rename(other.join(MANIFEST), set.join(MANIFEST)).map_err(failed)?;
-    std::fs::remove_dir(&other).map_err(failed)?;
     Ok(manifest)
 }
 

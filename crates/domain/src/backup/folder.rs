@@ -55,6 +55,11 @@ impl Folder {
         self.path.join(id)
     }
 
+    /// Where a set lies until all of it is fetched: no night takes it for a set.
+    pub(super) fn fetching(&self, id: &str) -> PathBuf {
+        self.path.join(format!(".fetching-{id}"))
+    }
+
     /// Makes the folder this cluster's, or refuses when it is another's: their sets would be taken for each other's.
     pub fn claim(&self, cluster: &str) -> Result<()> {
         let path = self.path.join(MARKER);
