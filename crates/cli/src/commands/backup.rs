@@ -1,11 +1,11 @@
 //! `yakin backup`: what there is, what is proven, and the way back. The folder is enough: the database may be gone.
 
-use anyhow::Context;
+use anyhow::{Context, anyhow};
 use yakin_adapters::postgres_tools::Tools;
 use yakin_adapters::storage::Storage;
 use yakin_domain::backup::{
-    DatabaseDump, Described, Folder, Manifest, MissingRoles, Proof, SetKind, Source, fetch, ledger,
-    restore, verify,
+    BackupError, DatabaseDump, Described, Folder, Manifest, MissingRoles, Proof, SetKind, Source,
+    fetch, ledger, restore, unprove, verify,
 };
 use yakin_engine::clock::Clock;
 use yakin_engine::error::EngineError;
@@ -95,13 +95,11 @@ pub(super) fn opener(
 async fn verify_set(arguments: &Arguments, config: &Config, set: &str) -> anyhow::Result<End> {
     let (folder, manifest) = find::<Manifest>(config, set)?;
     let tools = Tools::find(manifest.tools).await?;
-    verify(&tools, &opener(config)?, &folder.set(set), &manifest)
-        .await
-        .with_context(|| format!("{set} is not proven"))?;
-    let proof = Proof { verified_at: Some(Clock::real().now()), ..Proof::read(&folder.set(set))? };
-    proof.write(&folder.set(set))?;
-    let acted = Act { reason: "verified by hand".to_owned(), ..act("verify")? };
-    note(arguments, &acted, "verify backup", set, Some(&proof)).await;
+    if let Err(error) = verify(&tools, &opener(config)?, &folder.set(set), &manifest).await {
+        doubt(arguments, &folder, (set, set), &error).await;
+        return Err(anyhow!(error).context(format!("{set} is not proven")));
+    }
+    prove(arguments, &folder, set).await?;
     let contents = manifest.contents();
     line(format!(
         "{set} is whole: {} databases, {} MB, {} MB inside; every byte was read",
@@ -110,6 +108,39 @@ async fn verify_set(arguments: &Arguments, config: &Config, set: &str) -> anyhow
         megabytes(contents.plain_bytes)
     ));
     Ok(End::Done)
+}
+
+/// Writes down that a set was read back.
+pub(super) async fn prove(arguments: &Arguments, folder: &Folder, set: &str) -> anyhow::Result<()> {
+    let proof = Proof { verified_at: Some(Clock::real().now()), ..Proof::read(&folder.set(set))? };
+    proof.write(&folder.set(set))?;
+    note(arguments, &by_hand()?, "verify backup", set, Noted::Proven(&proof)).await;
+    Ok(())
+}
+
+/// Writes down that a set was found damaged when another one, or itself, was verified. Where that fails too, the damage is
+/// what people should read.
+pub(super) async fn doubt(
+    arguments: &Arguments,
+    folder: &Folder,
+    (set, damaged): (&str, &str),
+    error: &BackupError,
+) {
+    if !error.is_damage() {
+        return;
+    }
+    let text = error.to_string();
+    match (unprove(folder, damaged), by_hand()) {
+        (Ok(doubted), Ok(act)) => {
+            note(arguments, &act, "verify backup", set, Noted::Doubted(&doubted, &text)).await;
+        }
+        (Err(error), _) => line(format!("note: the proof still stands there: {error}")),
+        (_, Err(error)) => line(format!("note: the ledger does not know of it: {error:#}")),
+    }
+}
+
+fn by_hand() -> anyhow::Result<Act> {
+    Ok(Act { reason: "verified by hand".to_owned(), ..act("verify")? })
 }
 
 struct Wanted<'a> {
@@ -146,7 +177,8 @@ async fn restore_set(
     let bytes = dump.sealed.plain_bytes;
     line(format!("restoring {} of {set} ({} MB) …", dump.name, megabytes(bytes)));
     let restored = restore(&source, &opener, &path, dump, wanted.into).await?;
-    note(arguments, act, "restore backup", &format!("{set} into {}", wanted.into), None).await;
+    note(arguments, act, "restore backup", &format!("{set} into {}", wanted.into), Noted::Act)
+        .await;
     line(format!(
         "database {} is there: {} tables, {} rows, as the manifest says",
         wanted.into,
@@ -179,15 +211,24 @@ fn choose<'a>(
     })
 }
 
+/// What the ledger is told with an act.
+pub(super) enum Noted<'a> {
+    Act,
+    /// What was proven of the set.
+    Proven(&'a Proof),
+    /// Sets that are proven no longer, and why.
+    Doubted(&'a [String], &'a str),
+}
+
 /// Writes the act into the ledger where the database answers; says so where it does not.
 pub(super) async fn note(
     arguments: &Arguments,
     act: &Act,
     action: &str,
     subject: &str,
-    proof: Option<&Proof>,
+    noted: Noted<'_>,
 ) {
-    let noted = async {
+    let writing = async {
         let place = Place::open(arguments).await?;
         let pool = place.pool().await?;
         let now = place.clock(&pool).await?.now();
@@ -196,14 +237,17 @@ pub(super) async fn note(
             if subject.starts_with(SetKind::Files.prefix()) { "DAILY_003" } else { "BATCH-101" };
         let spec = registry.get(batch).context(batch)?.spec();
         audited(&pool, Role::Platform, spec, (act, action, subject), now, async |tx| {
-            let Some(proof) = proof else { return Ok(()) };
-            let written = ledger::proven(tx, subject, proof, "").await;
+            let written = match noted {
+                Noted::Act => Ok(()),
+                Noted::Proven(proof) => ledger::proven(tx, subject, proof).await,
+                Noted::Doubted(sets, error) => ledger::unproven(tx, sets, error).await,
+            };
             written.map_err(|stop| EngineError::Refused(stop.message()))
         })
         .await?;
         anyhow::Ok(())
     };
-    if let Err(error) = noted.await {
+    if let Err(error) = writing.await {
         line(format!("note: the ledger does not know of it: {error:#}"));
     }
 }

@@ -4,15 +4,13 @@ use std::path::Path;
 
 use anyhow::anyhow;
 use yakin_domain::backup::files::{restore_files, verify_files};
-use yakin_domain::backup::{Described, FilesManifest, Proof, fetch};
-use yakin_engine::clock::Clock;
+use yakin_domain::backup::{Described, FilesManifest, fetch};
 use yakin_engine::record::audit::Act;
 
-use super::backup::{find, folder, megabytes, note, opener, second_place};
+use super::backup::{Noted, doubt, find, folder, megabytes, note, opener, prove, second_place};
 use crate::arguments::Arguments;
 use crate::config::Config;
 use crate::output::{End, grouped, line};
-use crate::place::act;
 
 /// How many lost files are named.
 const NAMED: usize = 20;
@@ -21,14 +19,12 @@ const NAMED: usize = 20;
 pub async fn verify(arguments: &Arguments, config: &Config, set: &str) -> anyhow::Result<End> {
     let (folder, manifest) = find::<FilesManifest>(config, set)?;
     if let Err(damage) = verify_files(&opener(config)?, &folder, &manifest).await {
+        doubt(arguments, &folder, (set, &damage.set), &damage.error).await;
         return Err(
             anyhow!(damage.error).context(format!("{set} is not proven, by {}", damage.set))
         );
     }
-    let proof = Proof { verified_at: Some(Clock::real().now()), ..Proof::read(&folder.set(set))? };
-    proof.write(&folder.set(set))?;
-    let acted = Act { reason: "verified by hand".to_owned(), ..act("verify")? };
-    note(arguments, &acted, "verify backup", set, Some(&proof)).await;
+    prove(arguments, &folder, set).await?;
     line(format!(
         "{set} is whole: {} files, {} MB; every byte was read, also in the {} sets that it refers to",
         grouped(manifest.files),
@@ -50,7 +46,7 @@ pub async fn restore(
     line(format!("restoring {files} files of {set} ({mb} MB) …"));
     let restored = restore_files(&opener(config)?, &folder, &manifest, into).await?;
     let subject = format!("{set} into {}", into.display());
-    note(arguments, act, "restore backup", &subject, None).await;
+    note(arguments, act, "restore backup", &subject, Noted::Act).await;
     let (came, place) = (grouped(restored.files), into.display());
     line(format!("{came} files are in {place}, each with the digest that the list says"));
     if restored.lost.is_empty() {

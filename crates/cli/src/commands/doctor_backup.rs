@@ -3,7 +3,7 @@
 use std::os::unix::fs::MetadataExt;
 use std::path::Path;
 
-use yakin_domain::backup::{Backups, Described, FilesManifest, Folder, Manifest, Proof, Source};
+use yakin_domain::backup::{Backups, Described, FilesManifest, Folder, Manifest, Source};
 use yakin_engine::clock::Clock;
 
 use super::doctor::{Checks, Standing};
@@ -54,28 +54,33 @@ pub async fn backups(checks: &mut Checks, place: &Place) {
 
 /// The newest set of a kind that is proven, and whether it is young enough.
 fn newest<M: Described>(checks: &mut Checks, folder: &Folder, name: &'static str, batch: &str) {
-    let proven = || -> anyhow::Result<Option<(String, f64)>> {
-        let now = Clock::real().now();
-        for (manifest, _) in folder.sets::<M>()?.into_iter().rev() {
-            if Proof::read(&folder.set(manifest.id()))?.verified_at.is_some() {
-                let age = now.duration_since(manifest.begun_at()).as_secs_f64() / 3600.0;
-                return Ok(Some((manifest.id().to_owned(), age)));
-            }
+    let sets = match folder.sets::<M>() {
+        Ok(sets) => sets,
+        Err(error) => {
+            return checks.add(name, Standing::Bad, error.to_string(), "see the message");
         }
-        Ok(None)
     };
-    match proven() {
-        Ok(Some((id, age))) => {
+    if let Some(first) = sets.unreadable.first() {
+        let ids: Vec<_> = sets.unreadable.iter().map(|set| set.id.as_str()).collect();
+        let found = format!("unreadable: {}: {}", ids.join(", "), first.error);
+        let mend = "a newer Yakin reads it, or `yakin backup fetch` brings it back once its folder is moved away";
+        checks.add(name, Standing::Warning, found, mend);
+    }
+    let newest = sets.whole.iter().rev().find(|set| set.proof.verified_at.is_some());
+    match newest.map(|set| &set.manifest) {
+        Some(manifest) => {
+            let id = manifest.id();
+            let now = Clock::real().now();
+            let age = now.duration_since(manifest.begun_at()).as_secs_f64() / 3600.0;
             let standing = if age > OLDEST_HOURS { Standing::Warning } else { Standing::Good };
             let mend = format!("look at `yakin runs {batch}`");
             checks.add(name, standing, format!("{id} is proven, {age:.0} h old"), mend);
         }
-        Ok(None) => {
+        None => {
             let found =
                 format!("no proven set of {} in {}", M::KIND.word(), folder.path().display());
             checks.add(name, Standing::Warning, found, format!("yakin run {batch}"));
         }
-        Err(error) => checks.add(name, Standing::Bad, format!("{error:#}"), "see the message"),
     }
 }
 

@@ -8,7 +8,7 @@ use std::path::{Path, PathBuf};
 use jiff::civil::Date;
 
 use super::manifest::{MANIFEST, read_manifest};
-use super::{BackupError, Described, Result, SetKind};
+use super::{BackupError, Described, Proof, Result, SetKind};
 
 /// The most sets a folder is read for.
 const MOST_SETS: usize = 100_000;
@@ -25,6 +25,27 @@ pub struct Folder {
 pub struct Room {
     pub total: u64,
     pub free: u64,
+}
+
+/// A set that is whole.
+pub struct Whole<M> {
+    pub manifest: M,
+    /// The manifest's SHA-256.
+    pub sum: String,
+    pub proof: Proof,
+}
+
+/// A set whose manifest or proof cannot be read: a newer Yakin's, or a byte of it is lost.
+pub struct Unreadable {
+    pub id: String,
+    pub error: BackupError,
+}
+
+/// The sets of a kind, oldest first.
+pub struct Sets<M> {
+    pub whole: Vec<Whole<M>>,
+    /// They count as unproven, and stay until a person has looked at them.
+    pub unreadable: Vec<Unreadable>,
 }
 
 impl Room {
@@ -122,7 +143,9 @@ impl Folder {
         let mut cleared = Vec::new();
         for kind in SetKind::ALL {
             for id in self.ids(kind)? {
-                if !self.set(&id).join(MANIFEST).exists() {
+                let manifest = self.set(&id).join(MANIFEST);
+                // what cannot be looked at may be there
+                if !manifest.try_exists().map_err(|source| failed(&manifest, source))? {
                     self.remove(&id)?;
                     cleared.push(id);
                 }
@@ -131,13 +154,30 @@ impl Folder {
         Ok(cleared)
     }
 
-    /// The whole sets of a kind with their manifests' SHA-256, oldest first.
-    pub fn sets<M: Described>(&self) -> Result<Vec<(M, String)>> {
-        let mut sets = Vec::new();
+    /// The sets of a kind that have a manifest, read or not.
+    pub fn sets<M: Described>(&self) -> Result<Sets<M>> {
+        let mut sets = Sets { whole: Vec::new(), unreadable: Vec::new() };
         for id in self.ids(M::KIND)? {
-            sets.extend(self.manifest(&id)?);
+            match self.whole(&id) {
+                Ok(set) => sets.whole.extend(set),
+                Err(error) => sets.unreadable.push(Unreadable { id, error }),
+            }
         }
         Ok(sets)
+    }
+
+    /// A set and what is proven of it; none where no whole set of this id is here.
+    fn whole<M: Described>(&self, id: &str) -> Result<Option<Whole<M>>> {
+        let Some((manifest, sum)) = self.manifest(id)? else { return Ok(None) };
+        Ok(Some(Whole { manifest, sum, proof: Proof::read(&self.set(id))? }))
+    }
+
+    /// A set and what is proven of it; none where no whole set of this id is here that can be read.
+    pub fn readable<M: Described>(&self, id: &str) -> Result<Option<Whole<M>>> {
+        match self.whole(id) {
+            Err(error) if error.is_damage() => Ok(None),
+            other => other,
+        }
     }
 
     /// A set's manifest and its SHA-256; none where no whole set of this id is here.
@@ -159,10 +199,8 @@ impl Folder {
         for entry in entries.take(MOST_SETS) {
             let entry = entry.map_err(|source| failed(&self.path, source))?;
             let name = entry.file_name().to_string_lossy().into_owned();
-            if name.starts_with(kind.prefix())
-                && entry.path().is_dir()
-                && !entry.path().is_symlink()
-            {
+            let is = entry.file_type().map_err(|source| failed(&entry.path(), source))?;
+            if name.starts_with(kind.prefix()) && is.is_dir() {
                 ids.push(name);
             }
         }
@@ -173,4 +211,27 @@ impl Folder {
 
 fn failed(path: &Path, source: std::io::Error) -> BackupError {
     BackupError::File { path: path.display().to_string(), source }
+}
+
+#[cfg(test)]
+mod tests {
+    #![allow(clippy::unwrap_used)] // a test may fail
+
+    use super::*;
+
+    #[test]
+    fn a_set_that_cannot_be_looked_at_is_not_cleared_away() {
+        let place = std::env::temp_dir().join(format!("yakin-stat-{}", std::process::id()));
+        let folder = Folder::open(&place).unwrap();
+        let (half, odd) = ("BKP_20261102_001", "BKP_20261103_001");
+        for id in [half, odd] {
+            folder.begin(id).unwrap();
+        }
+        // a link to itself: looking at it fails, whoever looks
+        std::os::unix::fs::symlink(MANIFEST, folder.set(odd).join(MANIFEST)).unwrap();
+        let error = folder.clear_unfinished().unwrap_err();
+        assert!(matches!(&error, BackupError::File { path, .. } if path.contains(odd)), "{error}");
+        assert!(!folder.set(half).exists() && folder.set(odd).is_dir());
+        fs::remove_dir_all(place).unwrap();
+    }
 }

@@ -118,13 +118,19 @@ pub async fn adopt<M: Described>(
     written(tx, manifest, sum).await
 }
 
-/// Sets of this place whose writer is gone.
-pub async fn interrupted(tx: &mut Tx, place: &str, at: Timestamp) -> Result<(), Stop> {
+/// Sets of a kind at this place whose writer is gone.
+pub async fn interrupted(
+    tx: &mut Tx,
+    place: &str,
+    kind: SetKind,
+    at: Timestamp,
+) -> Result<(), Stop> {
     sqlx::query(
-        "UPDATE app.backup_sets SET state = 'failed', ended_at = $2, error = 'interrupted'
-          WHERE place = $1 AND state = 'writing'",
+        "UPDATE app.backup_sets SET state = 'failed', ended_at = $3, error = 'interrupted'
+          WHERE place = $1 AND kind = $2 AND state = 'writing'",
     )
     .bind(place)
+    .bind(kind.word())
     .bind(at.to_sqlx())
     .execute(tx)
     .await?;
@@ -154,21 +160,21 @@ pub async fn written<M: Described>(tx: &mut Tx, manifest: &M, sum: &str) -> Resu
 }
 
 /// What has been proven of the set; what was proven before stays.
-pub async fn proven(tx: &mut Tx, id: &str, proof: &Proof, copied_to: &str) -> Result<(), Stop> {
+pub async fn proven(tx: &mut Tx, id: &str, proof: &Proof) -> Result<(), Stop> {
     sqlx::query(
         "UPDATE app.backup_sets
             SET state = CASE WHEN $2 IS NULL OR state NOT IN ('written', 'verified') THEN state ELSE 'verified' END,
                 verified_at = coalesce($2, verified_at),
                 recovery_tested_at = coalesce($3, recovery_tested_at),
                 copied_at = coalesce($4, copied_at),
-                copied_to = CASE WHEN $4 IS NULL THEN copied_to ELSE $5 END
+                copied_to = coalesce($5, copied_to)
           WHERE backup_id = $1",
     )
     .bind(id)
     .bind(proof.verified_at.map(|t| t.to_sqlx()))
     .bind(proof.recovery_tested_at.map(|t| t.to_sqlx()))
     .bind(proof.copied_at.map(|t| t.to_sqlx()))
-    .bind(copied_to)
+    .bind(&proof.copied_to)
     .execute(tx)
     .await?;
     Ok(())
@@ -223,21 +229,23 @@ pub async fn expire(tx: &mut Tx, id: &str) -> Result<(), Stop> {
     Ok(())
 }
 
-/// Proven sets of a kind without a copy, begun since an instant, oldest first.
+/// Proven sets of a kind without a copy in this second place, begun since an instant, oldest first.
 pub async fn without_copy(
     tx: &mut Tx,
-    place: &str,
+    (place, second): (&str, &str),
     kind: SetKind,
     since: Timestamp,
 ) -> Result<Vec<String>, Stop> {
     Ok(sqlx::query_scalar(
         "SELECT backup_id FROM app.backup_sets
-          WHERE place = $1 AND kind = $2 AND state = 'verified' AND copied_at IS NULL AND begun_at >= $3
+          WHERE place = $1 AND kind = $2 AND state = 'verified' AND begun_at >= $3
+            AND (copied_at IS NULL OR copied_to IS DISTINCT FROM $4)
           ORDER BY backup_id LIMIT 100",
     )
     .bind(place)
     .bind(kind.word())
     .bind(since.to_sqlx())
+    .bind(second)
     .fetch_all(tx)
     .await?)
 }

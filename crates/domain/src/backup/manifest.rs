@@ -184,9 +184,17 @@ pub struct Proof {
     /// Restored into a scratch database with the manifest's row counts.
     pub recovery_tested_at: Option<Timestamp>,
     pub copied_at: Option<Timestamp>,
+    /// The second place that has the copy, by its URL without credentials. Older proofs do not say.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub copied_to: Option<String>,
 }
 
 impl Proof {
+    /// Whether a copy is in this second place.
+    pub fn is_copied_to(&self, place: &str) -> bool {
+        self.copied_at.is_some() && self.copied_to.as_deref().is_none_or(|to| to == place)
+    }
+
     /// What has been proven of the set in this folder; nothing where nothing is written.
     pub fn read(folder: &Path) -> Result<Proof> {
         let path = folder.join(PROOF);

@@ -23,13 +23,13 @@ use yakin_engine::outcome::{Cause, Stop, database_message};
 
 pub use copy::{copied_sets, copy, fetch, remove_copy};
 pub use files::FilesManifest;
-pub use folder::{Folder, Room};
+pub use folder::{Folder, Room, Sets, Unreadable, Whole};
 pub use kind::{Described, SetKind, Target};
 pub use manifest::{Contents, DatabaseDump, Globals, Manifest, Proof, TableRows};
 pub use restore::{Restored, restore, restore_test};
 pub use roles::MissingRoles;
 pub use source::{Source, SourceDatabase};
-pub use verify::verify;
+pub use verify::{unprove, verify};
 pub use write::{Asked, write};
 
 /// What is left out of each dump: the queue's rows, and the mark that says whose they are.

@@ -9,7 +9,9 @@ use std::sync::Arc;
 use yakin_adapters::archive::{Opener, Sealed};
 use yakin_adapters::postgres_tools::Tools;
 
-use super::{BackupError, DatabaseDump, Manifest, Result, blocking};
+use super::{
+    BackupError, DatabaseDump, FilesManifest, Folder, Manifest, Proof, Result, SetKind, blocking,
+};
 
 /// Proves a set in its folder. Nothing is written.
 pub async fn verify(
@@ -31,7 +33,32 @@ pub async fn verify(
     same(&globals.file, &globals.sealed, &sealed)
 }
 
-/// Reads an archive to its end; what is inside goes `to` as long as that takes it.
+/// Takes back what was proven of a set that does not read back, and of all that need its archives; gives their ids. The
+/// files stay, for what can still be had of them.
+pub fn unprove(folder: &Folder, id: &str) -> Result<Vec<String>> {
+    let mut doubted = vec![id.to_owned()];
+    if SetKind::of(id) == Some(SetKind::Files) {
+        let sets = folder.sets::<FilesManifest>()?.whole.into_iter().map(|set| set.manifest);
+        let needs_it = |m: &FilesManifest| m.refers_to.iter().any(|r| r.set == id);
+        doubted.extend(sets.filter(needs_it).map(|m| m.id));
+    }
+    for id in &doubted {
+        let set = folder.set(id);
+        match Proof::read(&set) {
+            Ok(proof) if proof.verified_at.is_some() => {
+                Proof { verified_at: None, ..proof }.write(&set)?;
+            }
+            Ok(_) => {}
+            // what cannot be read proves nothing
+            Err(error) if error.is_damage() => {}
+            Err(error) => return Err(error),
+        }
+    }
+    Ok(doubted)
+}
+
+/// Reads an archive to its end; what is inside goes `to` as long as that takes it. It ends early when nobody waits for it
+/// any more.
 pub(super) async fn read_through(
     opener: &Arc<Opener>,
     path: &Path,

@@ -6,7 +6,7 @@ use futures::StreamExt;
 use sha2::{Digest, Sha256};
 use yakin_adapters::storage::{Found, Storage, StorageError};
 
-use super::super::{Folder, Proof, Result};
+use super::super::{Folder, Result, Whole};
 use super::{FilesManifest, Object, is_of_the_file};
 
 /// A set refers to so many others at most; what more of them hold is written anew.
@@ -92,13 +92,15 @@ async fn digest(storage: &Storage, key: &str) -> Result<Option<String>> {
 
 /// The bytes of files that a set's own archives hold; none where it is not whole, not proven, or sealed for others.
 fn whole_set(folder: &Folder, id: &str, recipients: &[String]) -> Result<Option<u64>> {
-    let Some((manifest, _)) = folder.manifest::<FilesManifest>(id)? else { return Ok(None) };
+    let Some(Whole { manifest, proof, .. }) = folder.readable::<FilesManifest>(id)? else {
+        return Ok(None);
+    };
     let set = folder.set(id);
     let there = |file: &str, bytes: u64| {
         std::fs::metadata(set.join(file)).is_ok_and(|m| m.is_file() && m.len() == bytes)
     };
     let whole = manifest.parts.iter().all(|p| there(&p.file, p.sealed.bytes));
-    let proven = Proof::read(&set)?.verified_at.is_some() && manifest.recipients == recipients;
+    let proven = proof.verified_at.is_some() && manifest.recipients == recipients;
     Ok((whole && proven).then(|| manifest.parts.iter().map(|p| p.file_bytes).sum()))
 }
 
@@ -136,8 +138,8 @@ mod tests {
     use jiff::Timestamp;
     use yakin_adapters::archive::Sealed;
 
-    use super::super::super::SetKind;
     use super::super::super::manifest::write_manifest;
+    use super::super::super::{Proof, SetKind};
     use super::super::{List, Part};
     use super::*;
 

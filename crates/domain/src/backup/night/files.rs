@@ -12,7 +12,7 @@ use super::super::files::{
     AskedFiles, Base, Earlier, FilesManifest, Part, Skipped, compare, look, read_list,
     verify_files, write_files,
 };
-use super::super::{BackupError, Backups, Proof, SetKind, Target, ledger};
+use super::super::{BackupError, Backups, Proof, SetKind, Target, Whole, ledger};
 use super::{Night, Set, megabytes};
 
 /// Bytes of files after which a new archive is begun.
@@ -119,13 +119,13 @@ impl Files<'_> {
     /// sealed: where no key is, everything is written anew.
     async fn base(&self) -> Result<(Option<Base>, u64), Stop> {
         let folder = &self.night.backups.folder;
-        let mut sets = folder.sets::<FilesManifest>()?;
-        sets.retain(|(m, _)| m.storage == self.storage.identity());
-        let had = sets.last().map_or(0, |(m, _)| m.files);
+        let mut sets = folder.sets::<FilesManifest>()?.whole;
+        sets.retain(|set| set.manifest.storage == self.storage.identity());
+        let had = sets.last().map_or(0, |set| set.manifest.files);
         let Some(opener) = &self.night.backups.opener else { return Ok((None, had)) };
-        for (manifest, _) in sets.into_iter().rev() {
+        for Whole { manifest, proof, .. } in sets.into_iter().rev() {
             let set = folder.set(&manifest.id);
-            if Proof::read(&set)?.verified_at.is_none() {
+            if proof.verified_at.is_none() {
                 continue;
             }
             match read_list(opener, &set, &manifest).await {

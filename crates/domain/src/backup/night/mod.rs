@@ -14,8 +14,8 @@ use yakin_engine::run::PlatformRun;
 use yakin_engine::tx::Tx;
 
 use super::{
-    BackupError, Backups, Described, Proof, Restored, SetKind, Source, ledger, remove_copy,
-    retention,
+    BackupError, Backups, Described, Proof, Restored, SetKind, Sets, Source, Unreadable, Whole,
+    ledger, remove_copy, retention,
 };
 
 pub use databases::Databases;
@@ -114,10 +114,6 @@ impl<'a> Night<'a> {
         &self.source.cluster
     }
 
-    fn copy_name(&self) -> &str {
-        self.backups.copy.as_ref().map_or("", |copy| copy.identity())
-    }
-
     fn keep_until(&self, date: Date) -> Date {
         let days = self.rules.keep_days;
         after(date, if date.weekday() == Weekday::Sunday { days.max(SUNDAYS) } else { days })
@@ -142,17 +138,25 @@ impl<'a> Night<'a> {
         if !cleared.is_empty() {
             self.run.info("cleared what was left unfinished", json!({"sets": cleared}));
         }
-        let sets = folder.sets::<M>()?;
+        let Sets { whole, unreadable } = folder.sets::<M>()?;
+        if let Some(first) = unreadable.first() {
+            let sets: Vec<_> = unreadable.iter().map(|set| &set.id).collect();
+            let what = json!({"sets": sets, "first": first.error.to_string()});
+            self.run.warn("sets do not say what they are; they stay, and prove nothing", what);
+        }
         let (place, at, run) = (self.place(), self.run.at(), self.run.id());
         self.run
             .step(async |tx| {
-                for (manifest, sum) in &sets {
+                for Whole { manifest, sum, proof } in &whole {
                     let expires_on = self.keep_until(manifest.date());
                     ledger::adopt(tx, (manifest, sum), place, run, expires_on).await?;
-                    let proof = Proof::read(&folder.set(manifest.id()))?;
-                    ledger::proven(tx, manifest.id(), &proof, self.copy_name()).await?;
+                    ledger::proven(tx, manifest.id(), proof).await?;
                 }
-                ledger::interrupted(tx, place, at).await
+                for Unreadable { id, error } in &unreadable {
+                    let ids = std::slice::from_ref(id);
+                    ledger::unproven(tx, ids, &error.to_string()).await?;
+                }
+                ledger::interrupted(tx, place, M::KIND, at).await
             })
             .await
     }
@@ -167,8 +171,7 @@ impl<'a> Night<'a> {
 
     async fn prove(&self, id: &str, proof: &Proof) -> Result<(), Stop> {
         proof.write(&self.backups.folder.set(id))?;
-        let to = self.copy_name();
-        self.run.step(async |tx| ledger::proven(tx, id, proof, to).await).await
+        self.run.step(async |tx| ledger::proven(tx, id, proof).await).await
     }
 
     /// Old sets of a kind go when the night's is proven: files first, then the row. Says how many.
@@ -179,7 +182,12 @@ impl<'a> Night<'a> {
         let kind = M::KIND;
         let (place, today) = (self.place(), self.date);
         let read = async |tx: &mut Tx| ledger::kept(tx, place, kind, today).await;
-        let sets = self.run.read(read).await?;
+        let mut sets = self.run.read(read).await?;
+        let unreadable = self.backups.folder.sets::<M>()?.unreadable;
+        // a person looks at them first
+        for set in sets.iter_mut().filter(|set| unreadable.iter().any(|u| u.id == set.id)) {
+            set.past = false;
+        }
         let mut expired = 0;
         for id in retention::to_go(&sets, self.rules.keep_at_least) {
             if let Some(copy) = &self.backups.copy
@@ -200,8 +208,9 @@ impl<'a> Night<'a> {
         let mut done = done
             .count("verified", usize::from(set.proof.verified_at.is_some()))
             .count("reused", usize::from(set.reused));
-        if self.backups.copy.is_some() && self.rules.copy {
-            done = done.count("copied", usize::from(set.proof.copied_at.is_some()));
+        if let Some(copy) = self.backups.copy.as_ref().filter(|_| self.rules.copy) {
+            let is_copied = set.proof.is_copied_to(copy.identity());
+            done = done.count("copied", usize::from(is_copied));
         }
         set.troubles.iter().fold(done, |done, (subject, message)| done.short(subject, message))
     }

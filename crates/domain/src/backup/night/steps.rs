@@ -10,7 +10,8 @@ use yakin_engine::tx::Tx;
 
 use super::super::ledger::{self, Begin, Reusable};
 use super::super::{
-    BackupError, Described, FilesManifest, Proof, Result as Backed, SetKind, Target, blocking, copy,
+    BackupError, Described, Proof, Result as Backed, SetKind, Target, Whole, blocking, copy,
+    unprove,
 };
 use super::{COPY_DAYS, Night, Set, YOUNG_HOURS};
 
@@ -25,10 +26,9 @@ impl Night<'_> {
         let mine =
             self.run.read(async |tx: &mut Tx| ledger::of_run(tx, run, M::KIND).await).await?;
         if let Some(id) = mine
-            && let Some((manifest, _)) = self.backups.folder.manifest::<M>(&id)?
+            && let Some(set) = self.backups.folder.readable::<M>(&id)?
         {
-            let proof = Proof::read(&self.backups.folder.set(&id))?;
-            return Ok(Some(Set::new(manifest, proof)));
+            return Ok(Some(Set::new(set.manifest, set.proof)));
         }
         if self.rules.anew { Ok(None) } else { self.reused(target).await }
     }
@@ -46,7 +46,9 @@ impl Night<'_> {
         let found = self.run.read(async |tx: &mut Tx| ledger::reusable(tx, &wanted).await).await?;
         let Some(id) = found else { return Ok(None) };
         let folder = &self.backups.folder;
-        let Some((manifest, _)) = folder.manifest::<M>(&id)? else { return Ok(None) };
+        let Some(Whole { manifest, proof, .. }) = folder.readable::<M>(&id)? else {
+            return Ok(None);
+        };
         if let Err(error) = digests(&folder.set(&id), &manifest).await {
             let why = json!({"set": id, "error": error.to_string()});
             self.run.warn("the night's set is not what was written; a new one is made", why);
@@ -55,7 +57,6 @@ impl Night<'_> {
         }
         let until = self.keep_until(self.date);
         self.run.step(async |tx| ledger::keep_until(tx, &id, until).await).await?;
-        let proof = Proof::read(&folder.set(&id))?;
         Ok(Some(Set { reused: true, ..Set::new(manifest, proof) }))
     }
 
@@ -95,7 +96,8 @@ impl Night<'_> {
             return Ok(());
         };
         let (place, since) = (self.place(), self.ago(COPY_DAYS * 24));
-        let read = async |tx: &mut Tx| ledger::without_copy(tx, place, M::KIND, since).await;
+        let places = (place, storage.identity());
+        let read = async |tx: &mut Tx| ledger::without_copy(tx, places, M::KIND, since).await;
         let mut missing = self.run.read(read).await?;
         // what it refers to goes before it: a copy that lacks some is none
         missing.extend(set.manifest.refers_to());
@@ -119,27 +121,19 @@ impl Night<'_> {
 
     async fn copy_one<M: Described>(&self, storage: &Storage, id: &str) -> Result<(), CopyError> {
         let folder = &self.backups.folder;
-        let Some((manifest, _)) = folder.manifest::<M>(id)? else { return Ok(()) };
-        let proof = Proof::read(&folder.set(id))?;
-        if proof.copied_at.is_some() {
+        let Some(Whole { manifest, proof, .. }) = folder.readable::<M>(id)? else { return Ok(()) };
+        if proof.is_copied_to(storage.identity()) {
             return Ok(());
         }
         copy(storage, &folder.set(id), &manifest).await?;
-        let proof = Proof { copied_at: Some(self.run.at()), ..proof };
+        let (at, to) = (self.run.at(), storage.identity().to_owned());
+        let proof = Proof { copied_at: Some(at), copied_to: Some(to), ..proof };
         self.prove(id, &proof).await.map_err(CopyError::Stop)
     }
 
     /// A set of files that does not read back, and all that need its archives, are proven no longer.
     pub(super) async fn unprove(&self, id: &str, error: &BackupError) -> Result<(), Stop> {
-        let folder = &self.backups.folder;
-        let mut doubted = Vec::new();
-        for (manifest, _) in folder.sets::<FilesManifest>()? {
-            if manifest.id == id || manifest.refers_to.iter().any(|r| r.set == id) {
-                let proof = Proof::read(&folder.set(&manifest.id))?;
-                Proof { verified_at: None, ..proof }.write(&folder.set(&manifest.id))?;
-                doubted.push(manifest.id);
-            }
-        }
+        let doubted = unprove(&self.backups.folder, id)?;
         let text = error.to_string();
         self.run.warn("sets are proven no longer", json!({"sets": doubted, "error": text}));
         self.run.step(async |tx| ledger::unproven(tx, &doubted, &text).await).await
@@ -161,7 +155,8 @@ async fn digests<M: Described>(set: &std::path::Path, manifest: &M) -> Backed<()
     blocking(move || {
         for (file, sealed) in manifest.archives() {
             let path = set.join(file);
-            if !path.is_file() {
+            let failed = |source| BackupError::File { path: path.display().to_string(), source };
+            if !path.try_exists().map_err(failed)? {
                 let text = format!("{file} of {} is not there", manifest.id());
                 return Err(BackupError::Unproven(text));
             }
