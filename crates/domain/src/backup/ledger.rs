@@ -144,7 +144,7 @@ pub async fn written<M: Described>(tx: &mut Tx, manifest: &M, sum: &str) -> Resu
     sqlx::query(
         "UPDATE app.backup_sets
             SET state = 'written', ended_at = $2, bytes = $3, plain_bytes = $4, manifest_sha256 = $5, files = $6,
-                refers_to = $7
+                refers_to = $7, databases = $8
           WHERE backup_id = $1 AND state = 'writing'",
     )
     .bind(manifest.id())
@@ -154,6 +154,7 @@ pub async fn written<M: Described>(tx: &mut Tx, manifest: &M, sum: &str) -> Resu
     .bind(sum)
     .bind(manifest.files().map(number))
     .bind(manifest.refers_to())
+    .bind(manifest.target().databases())
     .execute(tx)
     .await?;
     Ok(())

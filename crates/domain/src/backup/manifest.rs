@@ -38,6 +38,9 @@ pub struct Manifest {
     /// Public keys of those who can open it.
     pub recipients: Vec<String>,
     pub databases: Vec<DatabaseDump>,
+    /// Databases that were dropped while the others were dumped.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub dropped_meanwhile: Vec<String>,
     pub globals: Globals,
 }
 
@@ -51,8 +54,14 @@ pub struct DatabaseDump {
     pub encoding: String,
     pub collate: String,
     pub ctype: String,
+    /// The roles that its owners and rights name. Older manifests do not say.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub roles: Option<Vec<String>>,
     /// With the rows of the dump's own snapshot.
     pub tables: Vec<TableRows>,
+    /// Tables of extensions whose rows are in the dump too. How many is the extension's business.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub extension_tables: Vec<TableName>,
 }
 
 impl DatabaseDump {
@@ -60,6 +69,13 @@ impl DatabaseDump {
     pub fn rows(&self) -> i64 {
         self.tables.iter().map(|t| t.rows).sum()
     }
+}
+
+/// A table.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, sqlx::FromRow)]
+pub struct TableName {
+    pub schema: String,
+    pub name: String,
 }
 
 /// A table's rows in the dump.

@@ -25,7 +25,7 @@ pub use copy::{copied_sets, copy, fetch, remove_copy};
 pub use files::FilesManifest;
 pub use folder::{Folder, Room, Sets, Unreadable, Whole};
 pub use kind::{Described, SetKind, Target};
-pub use manifest::{Contents, DatabaseDump, Globals, Manifest, Proof, TableRows};
+pub use manifest::{Contents, DatabaseDump, Globals, Manifest, Proof, TableName, TableRows};
 pub use restore::{Restored, restore, restore_test};
 pub use roles::MissingRoles;
 pub use source::{Source, SourceDatabase};

@@ -94,7 +94,7 @@ pub(super) fn same(file: &str, expected: &Sealed, found: &Sealed) -> Result<()> 
     )))
 }
 
-/// The tables whose rows the dump carries are those of the manifest.
+/// The tables whose rows the dump carries are those of the manifest; those of extensions may come too.
 fn same_tables(dump: &DatabaseDump, listed: &str) -> Result<()> {
     const DATA: &str = " TABLE DATA ";
     let expected: HashSet<String> = dump
@@ -103,12 +103,14 @@ fn same_tables(dump: &DatabaseDump, listed: &str) -> Result<()> {
         .filter(|t| !t.without_rows)
         .map(|t| format!("{} {}", t.schema, t.name))
         .collect();
+    let of_extensions: HashSet<String> =
+        dump.extension_tables.iter().map(|t| format!("{} {}", t.schema, t.name)).collect();
     let mut found = HashSet::new();
     for line in listed.lines().filter(|l| !l.starts_with(';')) {
         let Some((_, rest)) = line.split_once(DATA) else { continue };
         // schema, table and owner stand with spaces between them, which names may have too
         let ends = rest.match_indices(' ').map(|(at, _)| &rest[..at]);
-        match ends.rev().find(|name| expected.contains(*name)) {
+        match ends.rev().find(|name| expected.contains(*name) || of_extensions.contains(*name)) {
             Some(name) => found.insert(name.to_owned()),
             None => {
                 return Err(BackupError::Unproven(format!(

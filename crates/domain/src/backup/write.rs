@@ -33,9 +33,17 @@ pub async fn write(
     clock: impl Fn() -> Timestamp,
 ) -> Result<(Manifest, String)> {
     let writing = Writing { source, sealer, folder, asked };
-    let mut databases = Vec::with_capacity(source.databases.len());
+    let (mut databases, mut dropped_meanwhile) = (Vec::new(), Vec::new());
     for (n, database) in source.databases.iter().enumerate() {
-        databases.push(writing.database(n + 1, database).await?);
+        match writing.database(n + 1, database).await {
+            Ok(dump) => databases.push(dump),
+            // nobody asked for it by name, and it is nobody's any more
+            Err(_) if source.all && source.has_lost(&database.name).await => {
+                writing.forget(n + 1, database)?;
+                dropped_meanwhile.push(database.name.clone());
+            }
+            Err(error) => return Err(error),
+        }
     }
     let manifest = Manifest {
         format: 1,
@@ -50,6 +58,7 @@ pub async fn write(
         compressed: asked.compress,
         recipients: sealer.recipients(),
         databases,
+        dropped_meanwhile,
     };
     let set = folder.set(asked.id);
     blocking(move || {
@@ -70,13 +79,15 @@ impl Writing<'_> {
     async fn database(&self, n: usize, database: &SourceDatabase) -> Result<DatabaseDump> {
         let Source { login, tools, .. } = self.source;
         let mut snapshot = Snapshot::take(login, &database.name).await?;
+        let (roles, extension_tables) =
+            (snapshot.roles().await?, snapshot.extension_tables().await?);
         let what = Dump {
             database: &database.name,
             snapshot: &snapshot.name,
             without_rows: &WITHOUT_ROWS,
         };
         let (from, working) = tools.dump(login, &what)?;
-        let file = self.file_name(&format!("{n:02}-{}.dump", plain_name(&database.name)));
+        let file = self.dump_name(n, database);
         let sealing = self.seal(&file, from, working);
         let (sealed, tables) = tokio::try_join!(sealing, snapshot.count())?;
         snapshot.end().await?;
@@ -87,8 +98,24 @@ impl Writing<'_> {
             encoding: database.encoding.clone(),
             collate: database.collate.clone(),
             ctype: database.ctype.clone(),
+            roles: Some(roles),
             tables,
+            extension_tables,
         })
+    }
+
+    /// Removes what was written of a database, whole or not.
+    fn forget(&self, n: usize, database: &SourceDatabase) -> Result<()> {
+        let path = self.folder.set(self.asked.id).join(self.dump_name(n, database));
+        for path in [archive::partial(&path), path] {
+            match std::fs::remove_file(&path) {
+                Err(source) if source.kind() != std::io::ErrorKind::NotFound => {
+                    return Err(BackupError::File { path: path.display().to_string(), source });
+                }
+                _ => {}
+            }
+        }
+        Ok(())
     }
 
     /// A login that is no superuser does not see the passwords' hashes: the roles go without, and the manifest says so.
@@ -120,6 +147,10 @@ impl Writing<'_> {
             (Err(error), _) => Err(error),
             (Ok(_), Err(error)) => Err(BackupError::Tools(error)),
         }
+    }
+
+    fn dump_name(&self, n: usize, database: &SourceDatabase) -> String {
+        self.file_name(&format!("{n:02}-{}.dump", plain_name(&database.name)))
     }
 
     fn file_name(&self, name: &str) -> String {

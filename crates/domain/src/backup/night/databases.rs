@@ -93,6 +93,10 @@ impl<'a> Databases<'a> {
         let how_far = || (megabytes(passed.load(Ordering::Relaxed)).min(total), total);
         match run.telling(how_far, writing).await {
             Ok((manifest, sum)) => {
+                if !manifest.dropped_meanwhile.is_empty() {
+                    let gone = json!({"databases": manifest.dropped_meanwhile});
+                    run.warn("databases were dropped before they could be dumped", gone);
+                }
                 run.step(async |tx| ledger::written(tx, &manifest, &sum).await).await?;
                 Ok(Set::new(manifest, Proof::default()))
             }
