@@ -18,6 +18,7 @@ mod maintenance;
 mod metrics;
 mod owner;
 mod report_list;
+mod restores;
 mod start_together;
 mod stores;
 mod two_nodes;

@@ -99,9 +99,8 @@ async fn databases_and_files_come_back_as_they_were_whatever_changed_since() {
         yakin_adapters::postgres_tools::Login::new(&vault.world.database.owner_url()).unwrap();
     let source = Source::look(&login, &[vault.world.database.name().to_owned()]).await.unwrap();
     let set = vault.folder.join(&manifest.id);
-    backup::restore(&source, &opener(&vault), &set, &manifest.databases[0], &scratch)
-        .await
-        .unwrap();
+    let (dump, pending) = (&manifest.databases[0], std::future::pending());
+    backup::restore(&source, &opener(&vault), &set, dump, &scratch, pending).await.unwrap();
     let there = sqlx::PgPool::connect(&vault.url_of(&scratch)).await.unwrap();
     let back: String = sqlx::query_scalar(hash).fetch_one(&there).await.unwrap();
     there.close().await;

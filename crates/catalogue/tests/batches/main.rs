@@ -3,6 +3,7 @@
 
 mod b006_token_invalidation;
 mod b101_database_backup;
+mod b101_sets;
 mod b204_usage_aggregation;
 mod b301_tenant_usage;
 mod b302_documents;

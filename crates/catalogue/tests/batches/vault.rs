@@ -52,23 +52,33 @@ impl Vault {
         let batches = yakin_catalogue::all()
             .into_iter()
             .filter(|b| ["BATCH-101", "DAILY_003"].contains(&b.spec().id));
-        let mut world = World::at("2026-12-08T01:00:00+09:00", batches.collect()).await;
+        let world = World::at("2026-12-08T01:00:00+09:00", batches.collect()).await;
         let base = std::env::temp_dir().join(format!("yakin-vault-{}-{name}", std::process::id()));
         let (folder, identity, files) =
             (base.join("sets"), base.join("identity"), base.join("files"));
         std::fs::create_dir_all(&folder).unwrap();
         let mounted = size.is_some_and(|size| mount(&folder, size));
         let recipient = archive::init(&identity).unwrap();
+        let mut vault = Vault { world, folder, identity, files, recipient, mounted };
+        vault.provide(copy, opens);
+        vault
+    }
+
+    fn provide(&mut self, copy: Option<StorageSettings>, opens: bool) {
         let backups = Backups {
-            folder: Folder::open(&folder).unwrap(),
-            sealer: Sealer::new(std::slice::from_ref(&recipient)).unwrap(),
-            opener: opens.then(|| Arc::new(Opener::read(&identity).unwrap())),
-            login: Login::new(&with_password(&world.database.owner_url())).unwrap(),
+            folder: Folder::open(&self.folder).unwrap(),
+            sealer: Sealer::new(std::slice::from_ref(&self.recipient)).unwrap(),
+            opener: opens.then(|| Arc::new(Opener::read(&self.identity).unwrap())),
+            login: Login::new(&with_password(&self.world.database.owner_url())).unwrap(),
             copy: copy.map(|settings| Storage::open(&settings).unwrap()),
-            files: Some(Storage::open(&folder_storage(&files)).unwrap()),
+            files: Some(Storage::open(&folder_storage(&self.files)).unwrap()),
         };
-        Arc::get_mut(&mut world.engine).unwrap().provide(backups);
-        Vault { world, folder, identity, files, recipient, mounted }
+        Arc::get_mut(&mut self.world.engine).unwrap().provide(backups);
+    }
+
+    /// From now on copies go to another place.
+    pub fn copy_to(&mut self, copy: StorageSettings) {
+        self.provide(Some(copy), true);
     }
 
     /// Only this test's database: the server has those of others.

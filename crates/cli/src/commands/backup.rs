@@ -160,15 +160,22 @@ async fn restore_set(
     let opener = opener(&place.config)?;
     let login = stores::backup_login(&place)?;
     let dump = choose(&manifest, wanted.database, &login.database())?;
-    let source = Source::look(&login.on("postgres"), &[]).await?;
+    let source = Source::reach(&login.on("postgres"), manifest.tools).await?;
     let path = folder.set(set);
     if source.superuser {
-        let missing = MissingRoles::find(&source, &opener, &path, &manifest.globals).await?;
-        if wanted.with_roles {
+        let globals = &manifest.globals;
+        let missing = MissingRoles::find(&source, &opener, &path, globals, dump).await?;
+        let all = missing.names.join(", ");
+        if wanted.with_roles && !missing.names.is_empty() {
             missing.create(&source).await?;
-        } else if !missing.names.is_empty() {
-            let names = missing.names.join(", ");
-            let text = format!("this server has no role {names}; --with-roles makes them");
+            line(format!("made the roles that this server had not: {all}"));
+        } else if !wanted.with_roles && !missing.needed.is_empty() {
+            let text = format!(
+                "this server has no role {}, which {} names; make it, or --with-roles makes all that the set's server \
+                 had: {all}",
+                missing.needed.join(", "),
+                dump.name
+            );
             return Err(UsageError(text).into());
         }
     } else {
@@ -176,7 +183,7 @@ async fn restore_set(
     }
     let bytes = dump.sealed.plain_bytes;
     line(format!("restoring {} of {set} ({} MB) …", dump.name, megabytes(bytes)));
-    let restored = restore(&source, &opener, &path, dump, wanted.into).await?;
+    let restored = restore(&source, &opener, &path, dump, wanted.into, ctrl_c()).await?;
     note(arguments, act, "restore backup", &format!("{set} into {}", wanted.into), Noted::Act)
         .await;
     line(format!(
@@ -190,6 +197,13 @@ async fn restore_set(
     );
     line("the first one ends the runs that were open in the backup as failed (interrupted).");
     Ok(End::Done)
+}
+
+/// Ends when a person does not want to wait; never where that cannot be heard.
+async fn ctrl_c() {
+    if tokio::signal::ctrl_c().await.is_err() {
+        std::future::pending::<()>().await;
+    }
 }
 
 fn choose<'a>(

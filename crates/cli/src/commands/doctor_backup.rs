@@ -3,7 +3,9 @@
 use std::os::unix::fs::MetadataExt;
 use std::path::Path;
 
-use yakin_domain::backup::{Backups, Described, FilesManifest, Folder, Manifest, Source};
+use yakin_domain::backup::{
+    Backups, Described, FilesManifest, Folder, Manifest, Source, unfinished,
+};
 use yakin_engine::clock::Clock;
 
 use super::doctor::{Checks, Standing};
@@ -36,6 +38,13 @@ pub async fn backups(checks: &mut Checks, place: &Place) {
             checks.add(NAME, Standing::Good, found, "");
         }
         Err(error) => checks.add(NAME, Standing::Bad, error.to_string(), "see the message"),
+    }
+    if let Ok(left) = unfinished(&backups.login).await
+        && !left.is_empty()
+    {
+        let found = format!("of restores that go on or were killed: {}", left.join(", "));
+        let mend = "where no restore goes on: DROP DATABASE, or restore again into the same name";
+        checks.add("restores", Standing::Warning, found, mend);
     }
     newest::<Manifest>(checks, &backups.folder, "backup set", "BATCH-101");
     if backups.files.is_some() {

@@ -26,7 +26,7 @@ pub use files::FilesManifest;
 pub use folder::{Folder, Room, Sets, Unreadable, Whole};
 pub use kind::{Described, SetKind, Target};
 pub use manifest::{Contents, DatabaseDump, Globals, Manifest, Proof, TableName, TableRows};
-pub use restore::{Restored, restore, restore_test};
+pub use restore::{Restored, restore, restore_test, unfinished};
 pub use roles::MissingRoles;
 pub use source::{Source, SourceDatabase};
 pub use verify::{unprove, verify};
@@ -80,6 +80,9 @@ pub enum BackupError {
     Sql(#[from] sqlx::Error),
     #[error("{0}")]
     Reach(String),
+    /// A person ended it.
+    #[error("interrupted: what had been done is undone")]
+    Interrupted,
 }
 
 pub(crate) type Result<T> = std::result::Result<T, BackupError>;
@@ -109,7 +112,7 @@ impl From<BackupError> for Stop {
     fn from(error: BackupError) -> Stop {
         let message = error.to_string();
         match error {
-            BackupError::Refused(_) | BackupError::Room { .. } => {
+            BackupError::Refused(_) | BackupError::Room { .. } | BackupError::Interrupted => {
                 Stop::give_up(Cause::Storage, message)
             }
             BackupError::Unproven(_) => Stop::give_up(Cause::Data, message),

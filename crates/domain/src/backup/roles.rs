@@ -9,34 +9,43 @@ use yakin_adapters::archive::Opener;
 
 use super::source::{Source, connect};
 use super::verify::same;
-use super::{BackupError, Globals, Result, blocking};
+use super::{BackupError, DatabaseDump, Globals, Result, blocking};
 
 /// The largest globals that are read, in bytes.
 const MOST_BYTES: u64 = 64 << 20;
 
 /// Roles that are missing, and the statements that make them.
 pub struct MissingRoles {
-    /// As they stand in SQL.
+    /// All that the set's server had and this one has not, as they stand in SQL.
     pub names: Vec<String>,
+    /// Those without which the database does not come back.
+    pub needed: Vec<String>,
     statements: Vec<String>,
 }
 
 impl MissingRoles {
-    /// Compares a set's globals with the server. Tablespaces are not looked at.
+    /// Compares a set's globals, and the roles that a dump of it names, with the server. Tablespaces are not looked at.
     pub async fn find(
         source: &Source,
         opener: &Arc<Opener>,
         set: &Path,
         globals: &Globals,
+        dump: &DatabaseDump,
     ) -> Result<MissingRoles> {
         let text = text(opener, set, globals).await?;
         let mut server = connect(&source.login, None).await?;
-        let known: Vec<String> =
-            sqlx::query_scalar("SELECT quote_ident(rolname) FROM pg_roles ORDER BY 1 LIMIT 100000")
-                .fetch_all(&mut server)
-                .await?;
+        let known: Vec<(String, String)> = sqlx::query_as(
+            "SELECT rolname::text, quote_ident(rolname) FROM pg_roles ORDER BY 1 LIMIT 100000",
+        )
+        .fetch_all(&mut server)
+        .await?;
         server.close().await?;
-        Ok(missing(&text, &known))
+        let (known, in_sql): (Vec<_>, Vec<_>) = known.into_iter().unzip();
+        let mut found = missing(&text, &in_sql);
+        if let Some(named) = &dump.roles {
+            found.needed = named.iter().filter(|name| !known.contains(name)).cloned().collect();
+        }
+        Ok(found)
     }
 
     /// Makes them, all or none.
@@ -65,7 +74,8 @@ async fn text(opener: &Arc<Opener>, set: &Path, globals: &Globals) -> Result<Str
     .await
 }
 
-/// pg_dumpall writes one statement a line. A membership is made where one of its sides is new.
+/// pg_dumpall writes one statement a line. A membership is made where one of its sides is new. All are taken for needed:
+/// who knows better says so.
 fn missing(text: &str, known: &[String]) -> MissingRoles {
     let created = |line: &str| {
         let name = line.strip_prefix("CREATE ROLE ")?.strip_suffix(';')?;
@@ -89,7 +99,7 @@ fn missing(text: &str, known: &[String]) -> MissingRoles {
         _ => line.to_owned(),
     };
     let statements = text.lines().filter(|l| concerns(l)).map(own).collect();
-    MissingRoles { names, statements }
+    MissingRoles { needed: names.clone(), names, statements }
 }
 
 #[cfg(test)]

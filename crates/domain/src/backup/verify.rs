@@ -5,6 +5,7 @@ use std::collections::HashSet;
 use std::io::{Read, Write};
 use std::path::Path;
 use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
 
 use yakin_adapters::archive::{Opener, Sealed};
 use yakin_adapters::postgres_tools::Tools;
@@ -62,23 +63,41 @@ pub fn unprove(folder: &Folder, id: &str) -> Result<Vec<String>> {
 pub(super) async fn read_through(
     opener: &Arc<Opener>,
     path: &Path,
-    mut to: impl Write + Send + 'static,
+    to: impl Write + Send + 'static,
 ) -> Result<Sealed> {
     let (opener, path) = (opener.clone(), path.to_owned());
+    let waiting = Waiting::default();
+    let left = waiting.0.clone();
     blocking(move || {
         let mut reading = opener.open(&path)?;
-        let mut piece = vec![0; 128 << 10];
+        let (mut piece, mut to) = (vec![0; 128 << 10], Some(to));
         loop {
+            if left.load(Ordering::Relaxed) {
+                return Err(BackupError::Interrupted);
+            }
             let read = reading.read(&mut piece).map_err(|e| reading.damaged(&e))?;
-            // a listing program closes the pipe when it has seen enough
-            if read == 0 || to.write_all(&piece[..read]).is_err() {
+            if read == 0 {
                 break;
+            }
+            // a listing program closes the pipe when it has seen enough
+            if to.as_mut().is_some_and(|to| to.write_all(&piece[..read]).is_err()) {
+                to = None;
             }
         }
         drop(to);
         Ok(reading.end()?)
     })
     .await
+}
+
+/// Says when it is dropped that nobody waits any more.
+#[derive(Default)]
+struct Waiting(Arc<AtomicBool>);
+
+impl Drop for Waiting {
+    fn drop(&mut self) {
+        self.0.store(true, Ordering::Relaxed);
+    }
 }
 
 /// Compares an archive with what the manifest says of it.
