@@ -37,7 +37,7 @@ const MOST_CODES: usize = 1000;
 const LONGEST_CODE: usize = 63;
 
 /// Refuses more codes than may be named, and what is too long to be one.
-fn check(codes: &[String]) -> Result<(), EngineError> {
+pub fn check_codes(codes: &[String]) -> Result<(), EngineError> {
     if codes.len() > MOST_CODES {
         let named = codes.len();
         return Err(EngineError::refused(format!(
@@ -56,7 +56,7 @@ fn check(codes: &[String]) -> Result<(), EngineError> {
 
 /// The ids of tenants named by code; an unknown code is refused with the nearest ones.
 pub async fn by_codes(pool: &PgPool, codes: &[String]) -> Result<Vec<i64>, EngineError> {
-    check(codes)?;
+    check_codes(codes)?;
     let known = all(pool).await?;
     codes
         .iter()

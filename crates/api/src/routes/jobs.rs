@@ -164,6 +164,7 @@ async fn wanted_tenants(
     if codes.is_empty() {
         return Ok(scope.to_vec());
     }
+    tenant::check_codes(codes)?;
     let known = tenant::all(pool).await?;
     let mine = |code: &String| {
         let found = known.iter().find(|t| t.code == *code && scope.contains(&t.id));

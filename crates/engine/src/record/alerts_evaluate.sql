@@ -8,30 +8,51 @@ WITH rule AS (
       FROM yakin.batches b
       LEFT JOIN yakin.settings severity ON (severity.batch_id, severity.key) = (b.id, 'severity')
       LEFT JOIN yakin.settings expected ON (expected.batch_id, expected.key) = (b.id, 'expected')
-), troubled AS (
-    -- runs of the last 8 days that failed somebody, and nobody has healed: no later whole run succeeded, and some
-    -- troubled tenant was not completed by a later run
-    SELECT DISTINCT ON (r.batch_id, r.period_start) r.*
-      FROM yakin.runs r
+), failing AS MATERIALIZED (
+    -- runs of the last 8 days that failed somebody
+    SELECT r.* FROM yakin.runs r
      WHERE r.state = 'ended' AND NOT r.dry_run AND r.ended_at > $1 - interval '8 days'
        AND (r.outcome IN ('failed', 'partial') OR (r.outcome = 'skipped' AND r.reason LIKE 'needs%'))
+), failed_tenant AS MATERIALIZED (
+    SELECT f.id AS run_id, f.batch_id, f.period_start, t.tenant_id
+      FROM failing f JOIN yakin.run_tenants t ON t.run_id = f.id AND t.state IN ('failed', 'blocked')
+), of_period AS (
+    -- nobody has healed them: no later whole run of the period succeeded, and some tenant was not completed by a later one
+    SELECT DISTINCT ON (f.batch_id, f.period_start) f.*
+      FROM failing f
+     WHERE f.period_start IS NOT NULL
        AND NOT EXISTS (SELECT FROM yakin.runs later
-                        WHERE later.batch_id = r.batch_id AND later.id > r.id AND NOT later.dry_run
-                          AND later.period_start IS NOT DISTINCT FROM r.period_start
+                        WHERE later.batch_id = f.batch_id AND later.id > f.id AND NOT later.dry_run
+                          AND later.period_start = f.period_start
                           AND later.outcome = 'succeeded' AND later.only_tenants IS NULL)
-       AND (NOT EXISTS (SELECT FROM yakin.run_tenants t WHERE t.run_id = r.id AND t.state IN ('failed', 'blocked'))
-            OR EXISTS (SELECT FROM yakin.run_tenants t
-                        WHERE t.run_id = r.id AND t.state IN ('failed', 'blocked')
-                          AND CASE WHEN r.period_start IS NULL
-                                   -- what works on no period: a later run has done this tenant
-                                   THEN NOT EXISTS (SELECT FROM yakin.run_tenants l JOIN yakin.runs n ON n.id = l.run_id
-                                                     WHERE l.tenant_id = t.tenant_id AND l.run_id > r.id
-                                                       AND n.batch_id = r.batch_id AND NOT n.dry_run AND l.state = 'done')
-                                   ELSE NOT EXISTS (SELECT FROM yakin.completions c
-                                                     WHERE (c.batch_id, c.tenant_id, c.period_start)
-                                                         = (r.batch_id, t.tenant_id, r.period_start)
-                                                       AND c.run_id > r.id) END))
-     ORDER BY r.batch_id, r.period_start, r.id
+       AND (NOT EXISTS (SELECT FROM failed_tenant t WHERE t.run_id = f.id)
+            OR EXISTS (SELECT FROM failed_tenant t
+                        WHERE t.run_id = f.id
+                          AND NOT EXISTS (SELECT FROM yakin.completions c
+                                           WHERE (c.batch_id, c.tenant_id, c.period_start)
+                                               = (t.batch_id, t.tenant_id, t.period_start)
+                                             AND c.run_id > f.id)))
+     ORDER BY f.batch_id, f.period_start, f.id
+), last_failed AS (
+    -- what works on no period is judged by the last time that each tenant, or the run as a whole, failed
+    SELECT batch_id, tenant_id, max(run_id) AS run_id FROM failed_tenant WHERE period_start IS NULL GROUP BY 1, 2
+    UNION ALL
+    SELECT batch_id, NULL, max(id) FROM failing f
+     WHERE period_start IS NULL AND NOT EXISTS (SELECT FROM failed_tenant t WHERE t.run_id = f.id)
+     GROUP BY batch_id
+), of_none AS (
+    SELECT batch_id, max(run_id) AS run_id FROM last_failed l
+     WHERE NOT CASE WHEN EXISTS (SELECT FROM yakin.run_tenants t JOIN yakin.runs n ON n.id = t.run_id
+                                  WHERE t.tenant_id = l.tenant_id AND t.run_id > l.run_id AND t.state = 'done'
+                                    AND n.batch_id = l.batch_id AND NOT n.dry_run) THEN true
+                    ELSE EXISTS (SELECT FROM yakin.runs later
+                                  WHERE later.batch_id = l.batch_id AND later.id > l.run_id AND NOT later.dry_run
+                                    AND later.outcome = 'succeeded' AND later.only_tenants IS NULL) END
+     GROUP BY batch_id
+), troubled AS (
+    SELECT id, batch_id, period_start, outcome, reason FROM of_period
+    UNION ALL
+    SELECT f.id, f.batch_id, f.period_start, f.outcome, f.reason FROM failing f JOIN of_none n ON n.run_id = f.id
 ), report AS (
     -- what the last run of a batch that did its work wants people to know; one that somebody asked for
     -- some tenants says nothing of the others (a rerun mends, a firing by arrivals has only some)
