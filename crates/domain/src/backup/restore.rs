@@ -203,9 +203,12 @@ async fn beginning_with(server: &mut PgConnection, prefix: &str) -> Result<Vec<S
     Ok(names.bind(prefix).fetch_all(server).await?)
 }
 
-/// After a failure, which is what people should read: what stays although it should go is told by its name.
+/// After a failure, which is what people should read first; what stays although it should go is told beside it, and by
+/// its name.
 async fn drop_again(source: &Source, name: &str) {
-    let _ = drop_on(source, name).await;
+    if let Err(error) = drop_on(source, name).await {
+        tracing::warn!(%error, database = name, "an unfinished restore's database could not be dropped");
+    }
 }
 
 async fn drop_on(source: &Source, name: &str) -> Result<()> {
