@@ -6,11 +6,11 @@ use std::sync::Arc;
 
 use serde_json::{Value, json};
 use yakin_adapters::storage::{Storage, Stored};
-use yakin_domain::billing::Document;
 use yakin_domain::billing::draft;
 use yakin_domain::billing::export::{self, Form};
 use yakin_domain::billing::issuer::Issuer;
 use yakin_domain::billing::paper::{self, Standing};
+use yakin_domain::billing::{BillingEngine, Document};
 use yakin_domain::delivery::{Outside, insert};
 use yakin_domain::files;
 use yakin_engine::days::day_of;
@@ -27,14 +27,20 @@ pub fn issuer_of(run: &Attempt) -> Result<Arc<Issuer>, Stop> {
     })
 }
 
-/// Carries out a follow-up job of `batch`: `document` (with `"mail": false` no mail follows it), `mail` or `export`.
-pub async fn follow_up(run: &TenantRun, batch: &str, name: &str, payload: &Value) -> Outcome {
+/// Carries out a follow-up job of the batch of `engine`: `document` (with `"mail": false` no mail follows it), `mail` or
+/// `export`.
+pub async fn follow_up(
+    run: &TenantRun,
+    engine: BillingEngine,
+    name: &str,
+    payload: &Value,
+) -> Outcome {
     match (name, payload["invoice"].as_i64()) {
         ("document", Some(invoice)) => {
-            document(run, batch, invoice, payload["mail"].as_bool().unwrap_or(true)).await
+            document(run, engine.batch(), invoice, payload["mail"].as_bool().unwrap_or(true)).await
         }
         ("mail", Some(invoice)) => mail(run, invoice).await,
-        ("export", _) => export(run, batch).await,
+        ("export", _) => export(run, engine).await,
         _ => Err(Stop::give_up(Cause::Defect, format!("no follow-up {name} {payload}"))),
     }
 }
@@ -82,18 +88,19 @@ async fn mail(run: &TenantRun, invoice: i64) -> Outcome {
     .await
 }
 
-/// Writes the accounting files of the run's invoices that may go out and have not.
-async fn export(run: &TenantRun, batch: &str) -> Outcome {
-    let entries = run.read(async |tx| export::entries(tx, run.id()).await).await?;
+/// Writes the accounting files of the month's invoices that may go out and have not.
+async fn export(run: &TenantRun, engine: BillingEngine) -> Outcome {
+    let period = run.period();
+    let entries = run.read(async |tx| export::entries(tx, run.id(), engine, period).await).await?;
     if entries.is_empty() {
         return Ok(Done::default().reused());
     }
     let storage = storage(run)?;
     let form = run.resource::<Form>().map_or_else(Form::default, |f| *f);
-    let month = run.period().start.strftime("%Y-%m").to_string();
+    let month = period.start.strftime("%Y-%m").to_string();
     let mut stored = Vec::new();
     for file in export::files(&entries, form)? {
-        let key = file.key((batch, run.id()), &month, &Stored::of(&file.bytes).sha256);
+        let key = file.key((engine.batch(), run.id()), &month, &Stored::of(&file.bytes).sha256);
         let put = files::put(&storage, &key, file.bytes.clone()).await?;
         stored.push((file, key, put));
     }

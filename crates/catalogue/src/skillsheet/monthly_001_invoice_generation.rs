@@ -133,7 +133,8 @@ impl Batch for MonthlyInvoiceGeneration {
 
     async fn follow_up(run: &TenantRun, name: &str, payload: &Value) -> Outcome {
         if name != "preview" {
-            return invoice_documents::follow_up(run, Self::SPEC.id, name, payload).await;
+            return invoice_documents::follow_up(run, BillingEngine::Skillsheet, name, payload)
+                .await;
         }
         let contract_id = payload["contract_id"].as_i64().unwrap_or_default();
         drafts(run, &Params { contract_id, send_mail: false, preview: true }).await

@@ -104,7 +104,7 @@ impl Batch for TenantBilling {
     }
 
     async fn follow_up(run: &TenantRun, name: &str, payload: &Value) -> Outcome {
-        invoice_documents::follow_up(run, Self::SPEC.id, name, payload).await
+        invoice_documents::follow_up(run, BillingEngine::Saas, name, payload).await
     }
 }
 

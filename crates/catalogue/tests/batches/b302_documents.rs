@@ -148,6 +148,68 @@ async fn a_held_invoice_has_its_document_but_is_mailed_and_exported_only_after_a
 }
 
 #[tokio::test(flavor = "multi_thread")]
+async fn what_a_cancelled_run_had_issued_is_exported_by_the_next_run_of_its_month() {
+    let post = world(&[], None).await;
+    client(&post, "acme", 0).await;
+    let other = client(&post, "other", 0).await;
+    let (may, heads) = (client(&post, "may", 0).await, client(&post, "heads", 0).await);
+    // another month's and the other engine's are not this batch's to export now
+    post.sql(&format!(
+        "UPDATE app.contracts SET ends_on = '2026-05-31' WHERE tenant_id = {may};
+         UPDATE app.contracts SET billing_engine = 'skillsheet' WHERE tenant_id = {heads};
+         INSERT INTO app.invoices (tenant_id, contract_id, period_start, period_end, number, state, currency, subtotal,
+                tax, total, issued_on, due_on, usage_digest, snapshot, run_id)
+         SELECT tenant_id, contract_id, first, first + interval '1 month', 'INV-' || tenant_id, 'issued', 'JPY', 7, 0, 7,
+                '2026-06-01', '2026-07-01', '', '{{}}', 0
+           FROM app.contracts, (VALUES ({may}, date '2026-05-01'), ({heads}, date '2026-06-01')) AS of (payer, first)
+          WHERE tenant_id = payer;
+         INSERT INTO app.invoice_taxes (tenant_id, invoice_id, tax_rate, taxable, tax)
+         SELECT tenant_id, invoice_id, 0.1, 7, 0 FROM app.invoices"
+    ))
+    .await;
+    // usage that is not settled: the second tenant waits for its next attempt, and the run is cancelled meanwhile
+    post.sql(&format!(
+        "INSERT INTO app.usage_statistics (tenant_id, usage_date, calls, call_users, successful, client_errors,
+                server_errors, response_ms_sum, request_bytes, response_bytes, storage_bytes, files,
+                reports_generated, reports_completed, report_users, sessions, session_seconds, active_users, run_id)
+         VALUES ({other}, '2026-06-29', 7, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 1)"
+    ))
+    .await;
+    let first = post.run("BATCH-302", Some("2026-06-15"), &[]).await;
+    let act = yakin_testkit::act();
+    yakin_engine::operate::runs::cancel(&post.pool, first.id, &act, post.clock.now())
+        .await
+        .unwrap();
+    post.settle().await;
+    assert_eq!(post.seen(first.id).await.outcome(), "cancelled");
+    let exported = "SELECT concat_ws(' ', count(*), count(exported_at)) FROM app.invoices";
+    assert_eq!(post.one::<String>(exported).await, "3 0", "acme's is issued");
+
+    post.sql("DELETE FROM app.usage_statistics").await;
+    let rest = yakin_engine::operate::runs::Wanted {
+        date: Some(yakin_testkit::day("2026-06-15")),
+        tenants: vec![other],
+        ..Default::default()
+    };
+    let rest = post.run_as("BATCH-302", rest).await;
+    assert_eq!((rest.outcome(), rest.count("invoices")), ("succeeded", 1));
+    let files = "SELECT string_agg(concat_ws(' ', run_id, invoices, control_total), ', ' ORDER BY export_id)
+                   FROM app.accounting_exports";
+    let expected = format!("{} 2 110000", rest.id);
+    assert_eq!(post.one::<String>(files).await, expected);
+    let key: String = post.one("SELECT key FROM app.accounting_exports").await;
+    let csv = String::from_utf8(stored(&post, &key)).unwrap();
+    for (number, run) in [("INV-202606-acme-0001", first.id), ("INV-202606-other-0001", rest.id)] {
+        let row = csv.lines().find(|line| line.starts_with(number)).expect(number);
+        assert!(row.ends_with(&format!(",{run}")), "{row}");
+    }
+    let whole = post.run("BATCH-302", Some("2026-06-15"), &[]).await;
+    assert_eq!((whole.outcome(), whole.count("reused")), ("succeeded", 2));
+    assert_eq!(post.one::<String>(files).await, expected, "each is exported once");
+    assert_eq!(post.one::<String>(exported).await, "4 2");
+}
+
+#[tokio::test(flavor = "multi_thread")]
 async fn an_invoice_without_an_address_stands_and_its_mail_waits_for_a_person() {
     let post = world(&[], None).await;
     let acme = client(&post, "acme", 0).await;

@@ -27,6 +27,14 @@ impl BillingEngine {
             BillingEngine::Skillsheet => "skillsheet",
         }
     }
+
+    /// The batch that bills by it.
+    pub const fn batch(self) -> &'static str {
+        match self {
+            BillingEngine::Saas => "BATCH-302",
+            BillingEngine::Skillsheet => "MONTHLY_001",
+        }
+    }
 }
 
 /// The tenants with a contract of `month` that `engine` bills, as the platform.

@@ -6,11 +6,12 @@ use jiff_sqlx::ToSqlx;
 use rust_decimal::Decimal;
 use serde::Deserialize;
 use yakin_adapters::storage::Stored;
+use yakin_engine::days::Days;
 use yakin_engine::outcome::{Cause, Stop};
 use yakin_engine::tx::Tx;
 
-use super::BillingError;
 use super::money::sum;
+use super::{BillingEngine, BillingError};
 
 /// `[export]`: how the accounting system reads its files.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Deserialize)]
@@ -83,9 +84,20 @@ pub struct Entry {
     pub run_id: i64,
 }
 
-/// The invoices of a run that the accounting system has not got and may get, as the platform.
-pub async fn entries(tx: &mut Tx, run: i64) -> Result<Vec<Entry>, Stop> {
-    Ok(sqlx::query_as(include_str!("export_entries.sql")).bind(run).fetch_all(tx).await?)
+/// The invoices of an engine's `month` that the accounting system has not got and may get, whichever run issued them (a
+/// run that was cancelled exports nothing); as the platform.
+pub async fn entries(
+    tx: &mut Tx,
+    run: i64,
+    engine: BillingEngine,
+    month: Days,
+) -> Result<Vec<Entry>, Stop> {
+    Ok(sqlx::query_as(include_str!("export_entries.sql"))
+        .bind(run)
+        .bind(month.start.to_sqlx())
+        .bind(engine.word())
+        .fetch_all(tx)
+        .await?)
 }
 
 /// An accounting file, ready to be stored.
