@@ -383,3 +383,16 @@ async fn a_late_firing_stands_for_its_own_minute() {
         .await;
     assert_eq!(due, ["retry_wait 10:45 1", "retry_wait 09:46 0"]);
 }
+
+#[tokio::test(flavor = "multi_thread")]
+async fn offers_of_who_is_suspended_are_not_sent_either() {
+    let smtp = SmtpStandIn::start(Tls::None).await;
+    let (post, tenant) = world(&smtp, NINE).await;
+    post.mails(tenant, 4, 2).await;
+    post.sql("UPDATE app.deliveries SET source = 'approach'").await;
+    meanwhile(&post, "UPDATE app.tenants SET status = 'suspended'").await;
+    post.run("BATCH-406", None, &[("batch_size", "1")]).await;
+    assert_eq!((post.states().await.as_str(), smtp.mails().len()), ("pending 3, sent 1", 1));
+    post.run("BATCH-406", None, &[]).await;
+    assert_eq!((post.states().await.as_str(), smtp.mails().len()), ("cancelled 3, sent 1", 1));
+}

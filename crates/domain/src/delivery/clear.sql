@@ -4,11 +4,11 @@ WITH found AS (
     SELECT d.delivery_id, d.priority, d.attempts, d.deferrals, c.most_retries, d.state = 'sending' AS freed,
            d.state = 'sending' AND d.on_wire_at IS NOT NULL AS on_wire,
            CASE WHEN d.expires_at <= $1 THEN 'expired'
-                WHEN d.source = 'notification' AND t.status <> 'active' THEN 'cancelled'
+                WHEN d.source IN ('notification', 'approach') AND t.status <> 'active' THEN 'cancelled'
                 WHEN NOT coalesce(s.enabled, true) OR NOT coalesce(i.enabled, true) THEN 'cancelled'
                 WHEN x.address IS NOT NULL THEN 'failed' END AS unwanted,
            CASE WHEN d.expires_at <= $1 THEN 'not sent in time'
-                WHEN d.source = 'notification' AND t.status <> 'active' THEN 'the tenant is ' || t.status
+                WHEN d.source IN ('notification', 'approach') AND t.status <> 'active' THEN 'the tenant is ' || t.status
                 WHEN NOT coalesce(s.enabled, true) THEN 'its notification setting is disabled'
                 WHEN NOT coalesce(i.enabled, true) THEN 'its integration is disabled'
                 ELSE 'address suppressed: ' || x.reason END AS why
@@ -23,7 +23,7 @@ WITH found AS (
        -- no row is locked that stays as it is: another batch may be taking it this moment
        AND (d.state = 'sending' AND NOT yakin.attempt_holds(d.job_id, d.token)
             OR d.state IN ('pending', 'retry_wait')
-               AND (d.expires_at <= $1 OR d.source = 'notification' AND t.status <> 'active'
+               AND (d.expires_at <= $1 OR d.source IN ('notification', 'approach') AND t.status <> 'active'
                     OR NOT coalesce(s.enabled, true) OR NOT coalesce(i.enabled, true) OR x.address IS NOT NULL))
        FOR UPDATE OF d SKIP LOCKED
 ), judged AS (

@@ -8,7 +8,7 @@ SELECT d.delivery_id
    AND d.integration_id IS NOT DISTINCT FROM $3
    AND d.state = ANY ($4) AND d.due_at <= $5 AND d.priority = ANY ($6)
    AND ($7::bigint IS NULL OR d.source = 'notification' AND d.source_id = $7)
-   AND (d.source <> 'notification' OR t.status = 'active') AND coalesce(s.enabled, true)
+   AND (d.source NOT IN ('notification', 'approach') OR t.status = 'active') AND coalesce(s.enabled, true)
    AND NOT EXISTS (SELECT FROM app.suppressions x
                     WHERE x.tenant_id = d.tenant_id AND d.channel = 'email' AND x.address = lower(d.recipient))
  ORDER BY d.priority, d.due_at, d.delivery_id
