@@ -483,6 +483,67 @@ async fn a_rejected_invoice_is_void_its_corrections_open_and_only_force_bills_ag
 }
 
 #[tokio::test]
+async fn days_of_a_rejected_invoice_can_change_again_but_for_those_of_others_or_with_a_correction()
+{
+    let (w, acme) = august().await;
+    let bolt = tenant(&w, "bolt").await;
+    for (who, date, calls) in [
+        (acme, "2026-06-01", 100_500),
+        (acme, "2026-07-05", 900_000),
+        (acme, "2026-07-06", 0),
+        (acme, "2026-07-07", 0),
+        (bolt, "2026-07-05", 0),
+    ] {
+        statistics(&w, who, date, calls).await;
+    }
+    // July is billed by heads, too, of a contract of its own: that binds no usage
+    w.sql(&format!(
+        "UPDATE app.usage_statistics SET state = 'billed' WHERE usage_date < '2026-07-01' OR tenant_id = {bolt};
+         INSERT INTO app.contracts (tenant_id, contract_id, starts_on, billing_engine)
+         VALUES ({acme}, 9001, '2026-01-01', 'skillsheet');
+         INSERT INTO app.invoices (tenant_id, contract_id, period_start, period_end, number, state, currency, subtotal,
+                tax, total, usage_digest, snapshot, run_id)
+         VALUES ({acme}, 9001, '2026-07-01', '2026-08-01', 'HEADS', 'issued', 'JPY', 0, 0, 0, '',
+                '{{\"proration\": \"daily\"}}', 0)"
+    ))
+    .await;
+    calls(&w, acme, "2026-07-05", 900_000).await;
+    run(&w, "2026-07-15").await;
+    correction(&w, acme, "2026-07-07", 1, 5).await;
+    let states =
+        "SELECT string_agg(concat_ws(' ', tenant_id, to_char(usage_date, 'MM-DD'), state), ', '
+                                    ORDER BY tenant_id, usage_date) FROM app.usage_statistics";
+    let bound = format!(
+        "{acme} 06-01 billed, {acme} 07-05 billed, {acme} 07-06 billed, {acme} 07-07 billed, {bolt} 07-05 billed"
+    );
+    assert_eq!(w.one::<String>(states).await, bound);
+    decide(&w, false).await.unwrap();
+    let freed =
+        bound.replace("07-05 billed, ", "07-05 final, ").replace("07-06 billed", "07-06 final");
+    assert_eq!(w.one::<String>(states).await, freed);
+}
+
+#[tokio::test]
+async fn days_of_a_rejected_invoice_stay_bound_where_another_contracts_invoice_covers_them() {
+    let (w, acme) = august().await;
+    for (date, calls) in [("2026-07-05", 900_000), ("2026-07-20", 0)] {
+        statistics(&w, acme, date, calls).await;
+    }
+    w.sql(&format!(
+        "UPDATE app.contracts SET ends_on = '2026-07-14' WHERE tenant_id = {acme};
+         INSERT INTO app.contracts (tenant_id, contract_id, starts_on) VALUES ({acme}, 9000, '2026-07-15');
+         INSERT INTO app.contract_plans VALUES ({acme}, 9000, '2026-07-15', 'standard')"
+    ))
+    .await;
+    calls(&w, acme, "2026-07-05", 900_000).await;
+    let seen = run(&w, "2026-07-15").await;
+    assert_eq!((seen.count("invoices"), seen.count("held")), (2, 1));
+    decide(&w, false).await.unwrap();
+    let states = "SELECT string_agg(state, ' ' ORDER BY usage_date) FROM app.usage_statistics";
+    assert_eq!(w.one::<String>(states).await, "final billed");
+}
+
+#[tokio::test]
 async fn a_correction_is_settled_once_as_a_line_of_the_next_invoice() {
     let (w, acme) = august().await;
     let bolt = tenant(&w, "bolt").await;

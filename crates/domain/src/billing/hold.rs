@@ -31,7 +31,8 @@ pub async fn release(
         .await
 }
 
-/// Voids a held invoice; false when there is none. Its number stays used; a new invoice needs `force_recalc`.
+/// Voids a held invoice; false when there is none. Its number stays used, its days' usage may change again; a new
+/// invoice needs `force_recalc`.
 pub async fn reject(
     tx: &mut Tx,
     number: &str,
