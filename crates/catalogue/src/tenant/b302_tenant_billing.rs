@@ -123,9 +123,8 @@ fn report(run: &TenantRun, loaded: &Loaded) {
     if run.released() {
         run.warn("released by an operator: missing usage days count as zero", json!({}));
     }
-    for month in &loaded.left_open {
-        let why = "corrections stay open: the month has no invoice of ours in this currency";
-        run.warn(why, json!({"month": month.to_string()}));
+    for (month, why) in &loaded.left_open {
+        run.warn(format!("corrections stay open: {why}"), json!({"month": month.to_string()}));
     }
 }
 

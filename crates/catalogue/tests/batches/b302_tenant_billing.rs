@@ -544,6 +544,30 @@ async fn days_of_a_rejected_invoice_stay_bound_where_another_contracts_invoice_c
 }
 
 #[tokio::test]
+async fn a_month_waits_while_a_held_invoice_settles_its_corrections_and_none_is_lost() {
+    let (w, acme) = august().await;
+    correction(&w, acme, "2026-06-03", 1, 1_000).await; // the second started thousand
+    calls(&w, acme, "2026-07-05", 900_000).await;
+    assert_eq!(run(&w, "2026-07-15").await.count("held"), 1);
+    w.sql(&format!(
+        "INSERT INTO app.discounts (tenant_id, kind, items, value, description, valid_from)
+         VALUES ({acme}, 'fixed_amount', '{{}}', 5000, '導入支援', '2026-01-01')"
+    ))
+    .await;
+    let blocked = recalculate(&w, "2026-06-15", acme).await;
+    let why = "invoice INV-202607-acme-0001, which settles corrections of these days, is held: approve or reject it \
+               first";
+    assert_eq!(w.tenant_seen(blocked.id, acme).await, ("blocked".to_owned(), Some(why.to_owned())));
+
+    decide(&w, false).await.unwrap();
+    recalculate(&w, "2026-06-15", acme).await;
+    assert_eq!(lines(&w, "INV-202606-acme-0002").await, "api 120, discount -5000");
+    calls(&w, acme, "2026-07-05", 0).await;
+    recalculate(&w, "2026-07-15", acme).await;
+    assert_eq!(lines(&w, "INV-202607-acme-0002").await, "base 50000, discount -5000");
+}
+
+#[tokio::test]
 async fn a_correction_is_settled_once_as_a_line_of_the_next_invoice() {
     let (w, acme) = august().await;
     let bolt = tenant(&w, "bolt").await;
@@ -570,6 +594,36 @@ async fn a_correction_is_settled_once_as_a_line_of_the_next_invoice() {
     w.set_clock("2026-09-01T01:30:00+09:00");
     run(&w, "2026-08-15").await;
     assert_eq!(lines(&w, "INV-202608-acme-0001").await, "base 50000, correction 120");
+}
+
+#[tokio::test]
+async fn corrections_wait_while_a_held_invoice_settles_others_of_their_month() {
+    let (w, acme) = august().await;
+    correction(&w, acme, "2026-06-03", 1, 400).await; // 900 over: still one started thousand
+    calls(&w, acme, "2026-07-05", 900_000).await;
+    assert_eq!(run(&w, "2026-07-15").await.count("held"), 1);
+    correction(&w, acme, "2026-06-04", 1, 200).await; // with the other one 1,100 over: two
+    usage(&w, acme, "2026-08-01").await;
+    w.set_clock("2026-09-01T01:30:00+09:00");
+    let seen = run(&w, "2026-08-15").await;
+    assert_eq!(lines(&w, "INV-202608-acme-0001").await, "base 50000");
+    let said: String = w
+        .one(&format!(
+            "SELECT concat_ws(' ', metadata ->> 'month', message) FROM yakin.run_logs
+              WHERE run_id = {} AND level = 'warn'",
+            seen.id
+        ))
+        .await;
+    assert!(said.starts_with("2026-06 ") && said.contains("INV-202607-acme-0001"), "{said}");
+
+    decide(&w, false).await.unwrap();
+    calls(&w, acme, "2026-07-05", 0).await;
+    recalculate(&w, "2026-07-15", acme).await;
+    assert_eq!(
+        lines(&w, "INV-202607-acme-0002").await,
+        "base 50000, correction 120",
+        "both at once"
+    );
 }
 
 #[tokio::test]

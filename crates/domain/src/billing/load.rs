@@ -32,8 +32,8 @@ pub struct Loaded {
     pub bills: Vec<Bill>,
     /// Contracts that have their document already.
     pub reused: Vec<i64>,
-    /// Earlier months with corrections that cannot be settled here: never billed by usage, or in another currency.
-    pub left_open: Vec<Days>,
+    /// Earlier months with corrections that cannot be settled here, and why.
+    pub left_open: Vec<(Days, String)>,
 }
 
 /// Reads the contracts of `month` that are priced by usage. With `again`, contracts that were billed get a document
@@ -81,6 +81,12 @@ async fn bill(
                 format!("invoice {number} has no snapshot that an adjustment could start from");
             return Err(BillingError::blocked(why).into());
         };
+        if let Some(number) = settled_by_held(tx, days).await? {
+            let why = format!(
+                "invoice {number}, which settles corrections of these days, is held: approve or reject it first"
+            );
+            return Err(BillingError::blocked(why).into());
+        }
         // What invoices of other months settled since is billed, too: it counts on both sides.
         let settled = differences(tx, days, true).await?;
         input = input.with(&settled);
@@ -147,12 +153,13 @@ async fn input(
     })
 }
 
-/// Corrections of earlier months, each beside the month as it has been billed so far.
+/// Corrections of earlier months, each beside the month as it has been billed so far. Where a held invoice settles some of
+/// a month that is not known: the others wait for the next invoice.
 async fn corrections(
     tx: &mut Tx,
     month: Days,
     currency: &str,
-) -> Result<(Vec<Correction>, Vec<Days>), Stop> {
+) -> Result<(Vec<Correction>, Vec<(Days, String)>), Stop> {
     let months: Vec<jiff_sqlx::Date> =
         sqlx::query_scalar(include_str!("load_corrected_months.sql"))
             .bind(month.start.to_sqlx())
@@ -161,6 +168,13 @@ async fn corrections(
     let (mut corrections, mut left_open) = (Vec::new(), Vec::new());
     for first in months {
         let earlier = Days::month_of(first.into());
+        if let Some(number) = settled_by_held(tx, earlier).await? {
+            left_open.push((
+                earlier,
+                format!("invoice {number}, which settles others of the month, is held"),
+            ));
+            continue;
+        }
         let mut open = differences(tx, earlier, false).await?;
         for billed in documents(tx, earlier).await?.iter().filter_map(Documents::billed) {
             let days = contract_days(&billed.contract, earlier);
@@ -175,7 +189,8 @@ async fn corrections(
             corrections.push(Correction { before, differences: differences_open });
         }
         if !open.is_empty() {
-            left_open.push(earlier);
+            let why = "the month has no invoice of ours in this currency";
+            left_open.push((earlier, why.to_owned()));
         }
     }
     Ok((corrections, left_open))
@@ -218,6 +233,14 @@ async fn differences(tx: &mut Tx, days: Days, settled: bool) -> Result<Vec<Usage
         .bind(days.end.to_sqlx())
         .bind(settled)
         .fetch_all(&mut *tx)
+        .await?)
+}
+
+async fn settled_by_held(tx: &mut Tx, days: Days) -> Result<Option<String>, Stop> {
+    Ok(sqlx::query_scalar(include_str!("settled_by_held.sql"))
+        .bind(days.start.to_sqlx())
+        .bind(days.end.to_sqlx())
+        .fetch_optional(&mut *tx)
         .await?)
 }
 
