@@ -456,3 +456,26 @@ async fn a_million_calls_of_a_hundred_tenants_take_less_than_a_minute() {
         .await;
     assert_eq!(wrong, 0);
 }
+
+#[tokio::test]
+async fn a_correction_of_storage_is_measured_from_what_was_billed() {
+    let w = world().await;
+    let a = w.tenant("alpha").await;
+    file(&w, a, 100, "2026-10-17T12:00:00+09:00", "NULL").await;
+    count(&w, DAY).await;
+    // rows of the day that commit between the two batches: what BATCH-301 saw is on the invoice
+    file(&w, a, 50, "2026-10-17T23:59:00+09:00", "NULL").await;
+    w.run("BATCH-301", Some(DAY), &[]).await;
+    w.sql("UPDATE app.usage_statistics SET state = 'billed'").await;
+    let force = [("force_recalc", "true")];
+    let night = w.run("BATCH-204", Some(DAY), &force).await;
+    assert_eq!((night.count("billed_days_differing"), night.count("corrections")), (0, 0));
+
+    file(&w, a, 7, "2026-10-17T23:59:59+09:00", "NULL").await;
+    assert_eq!(w.run("BATCH-204", Some(DAY), &force).await.count("corrections"), 1);
+    let corrected: Value = w
+        .one("SELECT jsonb_agg(jsonb_build_array(storage_bytes_difference, differences)) FROM app.usage_corrections")
+        .await;
+    assert_eq!(corrected, json!([[7, {"files": 1, "storage_bytes": 7}]]));
+    assert_eq!(w.run("BATCH-204", Some(DAY), &force).await.count("corrections"), 0);
+}

@@ -1,5 +1,6 @@
 -- What the staged figures of billed days ($2) differ by from the record and its corrections so far; written as a
--- correction when $3 says so. Only what can be added up: counts, seconds and bytes.
+-- correction when $3 says so. Only what can be added up: counts, seconds and bytes. What lay in the storage is measured
+-- from BATCH-301's row: that is what invoices are priced from, and it may have seen a file that came between the two.
 WITH fresh AS (
     SELECT tenant_id, usage_date, figure.key, figure.value::numeric AS value
       FROM staging.usage_figures, jsonb_each_text(figures) AS figure
@@ -7,7 +8,11 @@ WITH fresh AS (
        AND figure.key NOT IN ('response_ms_mean', 'response_ms_p95', 'response_ms_max')
 ), billed AS (
     SELECT tenant_id, usage_date, figure.key, figure.value AS value
-      FROM app.usage_statistics AS recorded, jsonb_each_text(to_jsonb(recorded)) AS figure
+      FROM app.usage_statistics AS recorded
+      LEFT JOIN (SELECT tenant_id, usage_date,
+                        jsonb_build_object('storage_bytes', storage_bytes, 'files', storage_files) AS stored
+                   FROM app.tenant_usage_daily) AS priced USING (tenant_id, usage_date),
+           LATERAL jsonb_each_text(to_jsonb(recorded) || coalesce(stored, '{}')) AS figure
      WHERE usage_date = ANY ($2)
     UNION ALL
     SELECT tenant_id, usage_date, figure.key, figure.value
