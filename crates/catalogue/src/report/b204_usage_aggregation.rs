@@ -83,7 +83,7 @@ impl Batch for UsageAggregation {
     }
 
     async fn roster(run: &PlatformRun, _: &Params) -> Result<Vec<i64>, Stop> {
-        staging::roster(run, run.period().start).await
+        staging::roster(run).await
     }
 
     async fn tenant(run: &TenantRun, p: &Params) -> Outcome {

@@ -479,3 +479,46 @@ async fn a_correction_of_storage_is_measured_from_what_was_billed() {
     assert_eq!(corrected, json!([[7, {"files": 1, "storage_bytes": 7}]]));
     assert_eq!(w.run("BATCH-204", Some(DAY), &force).await.count("corrections"), 0);
 }
+
+/// Closes a tenant at an instant; its contract ends with the day before.
+async fn close(w: &World, tenant: i64, at: &str) {
+    w.sql(&format!(
+        "INSERT INTO app.tenant_status_history VALUES ({tenant}, '{at}', 'closed');
+         UPDATE app.tenants SET status = 'closed' WHERE tenant_id = {tenant};
+         UPDATE app.contracts SET ends_on = timestamptz '{at}' - interval '1 day' WHERE tenant_id = {tenant}"
+    ))
+    .await;
+}
+
+#[tokio::test]
+async fn late_rows_of_a_tenant_that_has_closed_meanwhile_are_written() {
+    let w = world().await;
+    let (a, _) = (w.tenant("alpha").await, w.tenant("beta").await);
+    close(&w, a, "2026-10-17T18:00:00+09:00").await;
+    call(&w, a, "2026-10-17T12:00:00+09:00").await;
+    count(&w, DAY).await;
+    call(&w, a, "2026-10-17T13:00:00+09:00").await;
+    w.set_clock("2026-10-19T01:30:00+09:00");
+    let night = count(&w, "2026-10-18").await;
+    assert_eq!((night.outcome(), night.count("days_counted_again")), ("succeeded", 1));
+    assert_eq!(record(&w, a, DAY).await["calls"], 2);
+    assert_eq!(record(&w, a, "2026-10-18").await, Value::Null, "a day on which it was closed");
+    w.set_clock("2026-10-20T01:30:00+09:00");
+    assert_eq!(count(&w, "2026-10-19").await.count("days_counted_again"), 0);
+}
+
+#[tokio::test]
+async fn files_of_a_tenant_that_has_closed_are_no_late_rows() {
+    let w = world().await;
+    let (a, b) = (w.tenant("alpha").await, w.tenant("beta").await);
+    for tenant in [a, b] {
+        file(&w, tenant, 50, "2026-10-01T09:00:00+09:00", "NULL").await;
+    }
+    close(&w, a, "2026-10-10T00:00:00+09:00").await;
+    count(&w, DAY).await;
+    w.set_clock("2026-10-19T01:30:00+09:00");
+    assert_eq!(count(&w, "2026-10-18").await.count("days_counted_again"), 0);
+    call(&w, b, "2026-10-17T12:00:00+09:00").await;
+    w.set_clock("2026-10-20T01:30:00+09:00");
+    assert_eq!(count(&w, "2026-10-19").await.count("days_counted_again"), 1);
+}

@@ -1,5 +1,5 @@
--- Whether a day that was counted before (instants $1 to $2, day $3) has other rows by now than its records say: a bare
--- count by tenant, so that days without late rows cost little.
+-- Whether a day that was counted before (instants $1 to $2, day $3) has other rows by now than its records say, of the
+-- tenants $4 that it is counted for: a bare count by tenant, so that days without late rows cost little.
 WITH present AS (
     SELECT tenant_id, 'calls' AS figure, count(*)::numeric AS value
       FROM app.api_call_logs WHERE created_at >= $1 AND created_at < $2 GROUP BY tenant_id
@@ -30,9 +30,9 @@ WITH present AS (
      WHERE usage_date = $3
 ), present_of_tenants AS (
     SELECT tenant_id, figure, value FROM present
-     WHERE value <> 0 AND tenant_id IN (SELECT tenant_id FROM app.tenants)
+     WHERE value <> 0 AND tenant_id = ANY ($4)
 ), recorded_of_tenants AS (
-    SELECT tenant_id, figure, value FROM recorded WHERE value <> 0
+    SELECT tenant_id, figure, value FROM recorded WHERE value <> 0 AND tenant_id = ANY ($4)
 )
 SELECT EXISTS (SELECT FROM recorded)
    AND (EXISTS (SELECT tenant_id, figure, value FROM present_of_tenants

@@ -8,7 +8,7 @@ use yakin_engine::days::{Days, after, day_of};
 use yakin_engine::prelude::*;
 
 use super::source::Source;
-use super::staging::Recipe;
+use super::staging::{self, Recipe};
 
 /// Days after its own during which a day may still change by itself.
 const PROVISIONAL_DAYS: i64 = 3;
@@ -55,12 +55,14 @@ pub fn days_to_recheck(day: Date, now: Timestamp) -> Vec<Date> {
 /// Whether a day that has been recorded has other rows by now.
 pub async fn differs(run: &PlatformRun, day: Date) -> Result<bool, Stop> {
     let (start, end) = Days::one(day).instants();
+    let scope = staging::scope(run, day, RECIPE.scope).await?;
     let found: Vec<bool> = run
         .read(async |tx| {
             Ok(sqlx::query_scalar(include_str!("day_differs.sql"))
                 .bind(start.to_sqlx())
                 .bind(end.to_sqlx())
                 .bind(day.to_sqlx())
+                .bind(&scope)
                 .fetch_all(tx)
                 .await?)
         })

@@ -91,15 +91,14 @@ pub async fn forget(tx: &mut Tx, run: &PlatformRun) -> Result<(), Stop> {
     Ok(())
 }
 
-/// The tenants for whom `day` was staged.
-pub async fn roster(run: &PlatformRun, day: Date) -> Result<Vec<i64>, Stop> {
+/// The tenants for whom this run staged any day: one that has closed since may have late rows of a day before.
+pub async fn roster(run: &PlatformRun) -> Result<Vec<i64>, Stop> {
     run.read(async |tx| {
         Ok(sqlx::query_scalar(
             "SELECT DISTINCT tenant_id FROM staging.usage_figures
-              WHERE run_id = $1 AND usage_date = $2 ORDER BY tenant_id",
+              WHERE run_id = $1 ORDER BY tenant_id",
         )
         .bind(run.id())
-        .bind(day.to_sqlx())
         .fetch_all(tx)
         .await?)
     })
