@@ -5,6 +5,7 @@ use jiff::civil::Date;
 use jiff_sqlx::ToSqlx;
 use serde::Deserialize;
 use serde_json::{Value, json};
+use yakin_domain::usage::kept;
 use yakin_domain::usage::resources::{self, Resource, TenantDay};
 use yakin_domain::usage::service::{self, Stored};
 use yakin_domain::usage::staging;
@@ -67,6 +68,7 @@ impl Batch for UsageAggregation {
 
     async fn prepare(run: &PlatformRun, _: &Params) -> Outcome {
         let day = staging::ended_day(run)?;
+        kept::still_kept(run, day, &service::RECIPE.logs()).await?;
         staging::clear(run).await?;
         let strays = staging::stage(run, day, service::RECIPE).await?;
         let mut again = 0;

@@ -3,7 +3,7 @@
 
 use serde::Deserialize;
 use serde_json::json;
-use yakin_domain::usage::{company, staging, system};
+use yakin_domain::usage::{company, kept, staging, system};
 use yakin_engine::prelude::*;
 
 /// How many companies a log line names.
@@ -55,11 +55,11 @@ impl Batch for DataAggregation {
 
     async fn prepare(run: &PlatformRun, p: &Params) -> Outcome {
         let day = staging::ended_day(run)?;
-        if p.recompute {
-            system::still_kept(run, day).await?;
-        }
-        staging::clear(run).await?;
         let scope = staging::scope(run, day, company::SCOPE).await?;
+        let mut logs = company::logs_read(run, day, &scope, p.recompute).await?;
+        logs.extend(system::logs_read(run, day, line_again(run, p)).await?);
+        kept::still_kept(run, day, &logs).await?;
+        staging::clear(run).await?;
         let strays = company::stage(run, day, &scope).await?;
         system::stage(run, day).await?;
         Ok(Done::default()
@@ -86,12 +86,10 @@ impl Batch for DataAggregation {
     async fn finish(run: &PlatformRun, p: &Params, _: &Ended) -> Outcome {
         let day = run.period().start;
         let (companies, figures) = system::staged(run, day).await?;
-        // how the service answered is nobody's to count again for some companies
-        let recompute = p.recompute && run.only_tenants().is_none();
+        let again = line_again(run, p);
         let done = run
             .write(async |tx| {
-                let (rows, missing) =
-                    system::store(tx, run, &companies, &figures, recompute).await?;
+                let (rows, missing) = system::store(tx, run, &companies, &figures, again).await?;
                 let silent = system::silent(tx, day, &companies).await?;
                 if !silent.is_empty() {
                     let first = &silent[..silent.len().min(NAMED)];
@@ -117,4 +115,9 @@ impl Batch for DataAggregation {
         }
         Ok(done)
     }
+}
+
+/// Whether the service's line is counted again: how it answered is nobody's to count for some companies.
+fn line_again(run: &PlatformRun, p: &Params) -> bool {
+    p.recompute && run.only_tenants().is_none()
 }

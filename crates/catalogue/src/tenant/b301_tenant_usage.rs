@@ -64,8 +64,9 @@ impl Batch for TenantUsageAggregation {
         survives_database: false,
     };
 
-    async fn prepare(run: &PlatformRun, _: &Params) -> Outcome {
+    async fn prepare(run: &PlatformRun, p: &Params) -> Outcome {
         let day = staging::ended_day(run)?;
+        resources::still_kept(run, day, p.resource_type).await?;
         staging::clear(run).await?;
         let strays = staging::stage(run, day, resources::RECIPE).await?;
         Ok(Done::default()

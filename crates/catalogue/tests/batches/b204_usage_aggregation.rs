@@ -458,6 +458,62 @@ async fn a_million_calls_of_a_hundred_tenants_take_less_than_a_minute() {
 }
 
 #[tokio::test]
+async fn a_day_whose_logs_are_no_longer_kept_is_not_counted() {
+    let w = world().await;
+    let a = w.tenant("alpha").await;
+    call(&w, a, "2026-10-17T12:00:00+09:00").await;
+    count(&w, DAY).await;
+    w.sql("UPDATE app.usage_statistics SET state = 'billed'").await;
+    // 400 days later: the day's first instant is kept, then not any more
+    w.set_clock("2027-11-21T00:00:00+09:00");
+    assert_eq!(count(&w, DAY).await.outcome(), "succeeded");
+    w.sql("DELETE FROM app.api_call_logs").await;
+    w.set_clock("2027-11-21T00:00:01+09:00");
+    let before = everything(&w).await;
+    let run = w.run("BATCH-204", Some(DAY), &[("force_recalc", "true")]).await;
+    let why = run.reason.clone().unwrap_or_default();
+    assert_eq!(run.outcome(), "failed");
+    assert!(
+        why.contains(
+            "2026-10-17 is not counted, its logs are no longer kept (api_call_logs 400 days, login_logs 400 days, \
+             report_generation_logs 400 days, user_sessions 400 days)"
+        ),
+        "{why}"
+    );
+    assert_eq!(everything(&w).await, before);
+    assert_eq!(count(&w, "2026-10-18").await.outcome(), "succeeded", "that day is whole");
+}
+
+#[tokio::test]
+async fn what_301_read_from_logs_that_are_gone_stays_when_a_day_changes() {
+    let w = world().await;
+    let a = w.tenant("alpha").await;
+    let noon = "2026-10-17T12:00:00+09:00";
+    call(&w, a, noon).await;
+    w.sql(&format!(
+        "INSERT INTO app.compute_usage_logs VALUES ({a}, '{noon}', 10.5, 50, 1024, 60, 1);
+         INSERT INTO app.feature_usage_logs VALUES ({a}, 7, '{noon}', 'search', 3);
+         UPDATE app.retention_policies SET delete_after_days = 93
+          WHERE data_class IN ('compute_usage_logs', 'feature_usage_logs')"
+    ))
+    .await;
+    count(&w, DAY).await;
+    w.run("BATCH-301", Some(DAY), &[]).await;
+    w.sql("DELETE FROM app.compute_usage_logs; DELETE FROM app.feature_usage_logs").await;
+    w.set_clock("2027-02-01T12:00:00+09:00");
+    call(&w, a, noon).await;
+    file(&w, a, 50, noon, "NULL").await;
+    assert_eq!(count(&w, DAY).await.count("recomputed_in_301"), 1);
+    let seen: String = w
+        .one(
+            "SELECT concat_ws(' ', api_calls, storage_bytes, cpu_seconds, feature_uses,
+                              (SELECT sum(uses) FROM app.tenant_feature_usage)) FROM app.tenant_usage_daily",
+        )
+        .await;
+    assert_eq!(seen, "2 50 10.5 1 1");
+}
+
+#[tokio::test]
 async fn a_correction_of_storage_is_measured_from_what_was_billed() {
     let w = world().await;
     let a = w.tenant("alpha").await;

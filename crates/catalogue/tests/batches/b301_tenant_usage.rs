@@ -3,7 +3,8 @@
 
 use crate::common::batches;
 use serde_json::{Value, json};
-use yakin_testkit::{Seen, World};
+use yakin_engine::operate::runs::Wanted;
+use yakin_testkit::{Seen, World, day};
 
 const DAY: &str = "2026-10-17";
 const NOON: &str = "2026-10-17T12:00:00+09:00";
@@ -471,4 +472,45 @@ async fn a_billed_day_stays_as_it_is() {
     let figures =
         "last_upload_at, storage_bytes, storage_files, storage_image_bytes, storage_owners";
     assert_eq!(said["figures"], figures);
+}
+
+#[tokio::test]
+async fn a_day_whose_logs_are_no_longer_kept_keeps_what_was_read_from_them() {
+    let w = world().await;
+    let (a, b) = (w.tenant("alpha").await, w.tenant("beta").await);
+    w.sql(&format!(
+        "INSERT INTO app.feature_usage_logs VALUES ({a}, 7, '{NOON}', 'search', 3);
+         INSERT INTO app.compute_usage_logs VALUES ({a}, '{NOON}', 10.5, 50, 1024, 60, 1)"
+    ))
+    .await;
+    night(&w, DAY).await;
+    w.sql("DELETE FROM app.feature_usage_logs; DELETE FROM app.compute_usage_logs").await;
+    w.set_clock("2027-11-21T01:45:00+09:00");
+    let before = everything(&w).await;
+    for resource in ["all", "api", "compute", "feature"] {
+        let run = view(&w, DAY, &[("resource_type", resource)]).await;
+        let why = run.reason.clone().unwrap_or_default();
+        assert_eq!(run.outcome(), "failed", "{resource}");
+        assert!(why.contains("2026-10-17 is not counted, its logs are no longer kept ("), "{why}");
+        let compute = ["all", "compute"].contains(&resource);
+        assert_eq!(why.contains("compute_usage_logs 400 days"), compute, "{why}");
+    }
+    assert_eq!(everything(&w).await, before);
+
+    // the storage is no log; but a day without a row would be written whole
+    file(&w, a, "image/png", 7, 5, NOON, "NULL").await;
+    let storage = [("resource_type", "storage")];
+    assert_eq!(view(&w, DAY, &storage).await.outcome(), "succeeded");
+    let seen = row(&w, a, DAY).await;
+    assert_eq!((&seen["storage_bytes"], &seen["cpu_seconds"]), (&json!(5), &json!(10.5)));
+    assert_eq!(features(&w, a).await, json!([["search", 1, 1, 3, 3.0]]));
+    w.sql(&format!("DELETE FROM app.tenant_usage_daily WHERE tenant_id = {b}")).await;
+    assert_eq!(view(&w, DAY, &storage).await.outcome(), "failed");
+    let only = Wanted {
+        date: Some(day(DAY)),
+        tenants: vec![a],
+        params: vec![("resource_type".to_owned(), "storage".to_owned())],
+        ..Wanted::default()
+    };
+    assert_eq!(w.run_as("BATCH-301", only).await.outcome(), "succeeded");
 }

@@ -260,9 +260,21 @@ async fn a_day_is_not_counted_again_when_its_logs_are_gone_or_for_one_company_al
     let why = run.reason.clone().unwrap();
     assert_eq!(run.outcome(), "failed");
     assert!(
-        why.contains("2026-10-16 is not counted again") && why.contains("api_call_logs 400 days"),
+        why.contains("2026-10-16 is not counted, its") && why.contains("api_call_logs 400 days"),
         "{why}"
     );
+    assert_eq!(everything(&w).await, before);
+
+    // a day that is there is summed from its rows alone; one that is not would be counted
+    assert_eq!(aggregate(&w).await.outcome(), "succeeded");
+    assert_eq!(everything(&w).await, before);
+    let table = |name| format!("DELETE FROM app.{name}");
+    w.sql(&table("system_stats_daily")).await;
+    let why = aggregate(&w).await.reason.unwrap_or_default();
+    assert!(why.ends_with("are no longer kept (api_call_logs 400 days)"), "{why}");
+    w.sql(&table("company_usage_daily")).await;
+    let before = everything(&w).await;
+    assert_eq!(aggregate(&w).await.outcome(), "failed");
     assert_eq!(everything(&w).await, before);
 }
 

@@ -10,6 +10,7 @@ use super::source::Source;
 /// Offers, their letters and what came of them; one statement, one pass over each of the three tables.
 pub const APPROACHES: Source = Source {
     name: "approaches",
+    logs: &[],
     sql: include_str!("approaches.sql"),
     nothing: r#"{"approaches": 0, "letters_unknown": 0, "cohorts": []}"#,
 };

@@ -14,10 +14,15 @@ use super::{resources, service};
 /// The statement that names a day's companies: those that were there for a part of it.
 pub const SCOPE: &str = include_str!("service_scope.sql");
 
-const MAILS: Source =
-    Source { name: "mails", sql: include_str!("mails.sql"), nothing: r#"{"mails_sent": 0}"# };
+const MAILS: Source = Source {
+    name: "mails",
+    logs: &[],
+    sql: include_str!("mails.sql"),
+    nothing: r#"{"mails_sent": 0}"#,
+};
 const ENGINEERS: Source = Source {
     name: "engineers",
+    logs: &["engineer_activity_logs"],
     sql: include_str!("engineers.sql"),
     nothing: r#"{"profile_updates": 0, "sheets_viewed": 0, "sheets_downloaded": 0,
         "engineers_seen": 0, "profiles_changed": []}"#,
@@ -45,6 +50,36 @@ pub async fn stage(run: &PlatformRun, day: Date, scope: &[i64]) -> Result<Strays
         sources.push(resources::STORAGE);
     }
     staging::stage_sources(run, day, scope, &sources).await
+}
+
+/// The logs from which a run would count companies' rows of `day`: those of companies without a whole row or, with
+/// `recompute`, of all in `scope`; what BATCH-204 and 301 have recorded is read from nowhere.
+pub async fn logs_read(
+    run: &PlatformRun,
+    day: Date,
+    scope: &[i64],
+    recompute: bool,
+) -> Result<Vec<&'static str>, Stop> {
+    let only = run.only_tenants().map(<[i64]>::to_vec);
+    let (companies, service, resources): (i64, i64, i64) = run
+        .read(async |tx| {
+            Ok(sqlx::query_as(include_str!("company_counted.sql"))
+                .bind(day.to_sqlx())
+                .bind(scope)
+                .bind(&only)
+                .bind(recompute)
+                .fetch_one(tx)
+                .await?)
+        })
+        .await?;
+    let read = [
+        (companies, ENGINEERS),
+        (service, service::ACTIVITY),
+        (resources, resources::LOGINS),
+        (resources, resources::FEATURES),
+    ];
+    let read = read.iter().filter(|(count, _)| *count > 0);
+    Ok(read.flat_map(|(_, source)| source.logs).copied().collect())
 }
 
 /// What became of a company's day.

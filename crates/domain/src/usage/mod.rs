@@ -8,6 +8,7 @@ pub mod alerts;
 pub mod approaches;
 pub mod company;
 pub mod estimate;
+pub mod kept;
 pub mod resources;
 pub mod service;
 pub mod source;

@@ -8,19 +8,24 @@ use serde_json::json;
 use yakin_engine::prelude::*;
 
 use super::source::{Source, refuse_impossible};
-use super::staging::{Recipe, Staged};
-use super::{alerts, estimate};
+use super::staging::{self, Recipe, Staged};
+use super::{alerts, estimate, kept};
 
 /// The difference in money up to which costs are no anomaly, unless a run says otherwise.
 pub const COST_FLOOR: i64 = 10_000;
 
 /// Logins that succeeded.
-pub const LOGINS: Source =
-    Source { name: "logins", sql: include_str!("logins.sql"), nothing: r#"{"logins": 0}"# };
+pub const LOGINS: Source = Source {
+    name: "logins",
+    logs: &["login_logs"],
+    sql: include_str!("logins.sql"),
+    nothing: r#"{"logins": 0}"#,
+};
 
 /// What lay in the storage at the day's end.
 pub const STORAGE: Source = Source {
     name: "storage",
+    logs: &[],
     sql: include_str!("storage.sql"),
     nothing: r#"{"storage_bytes": 0, "storage_files": 0, "storage_owners": 0,
         "storage_document_bytes": 0, "storage_image_bytes": 0, "storage_other_bytes": 0,
@@ -30,6 +35,7 @@ pub const STORAGE: Source = Source {
 /// Uses of each feature.
 pub const FEATURES: Source = Source {
     name: "features",
+    logs: &["feature_usage_logs"],
     sql: include_str!("features.sql"),
     nothing: r#"{"feature_uses": 0, "feature_users": 0, "feature_seconds": 0, "features": []}"#,
 };
@@ -42,12 +48,14 @@ pub const RECIPE: Recipe = Recipe {
         STORAGE,
         Source {
             name: "compute",
+            logs: &["compute_usage_logs"],
             sql: include_str!("compute.sql"),
             nothing: r#"{"cpu_seconds": 0, "cpu_percent_mean": null, "cpu_percent_peak": null,
                 "memory_mb_seconds": 0, "memory_mb_peak": null, "processes": 0}"#,
         },
         Source {
             name: "network",
+            logs: &["network_usage_logs"],
             sql: include_str!("network.sql"),
             nothing: r#"{"network_bytes_in": 0, "network_bytes_out": 0, "connections": 0,
                 "connection_seconds_mean": null, "peak_bytes_per_second": null}"#,
@@ -82,6 +90,26 @@ impl Resource {
     }
 }
 
+/// Refuses a day of which logs that would be read for `resource` are no longer kept: all, where some tenant has no row of
+/// it yet.
+pub async fn still_kept(run: &PlatformRun, day: Date, resource: Resource) -> Result<(), Stop> {
+    let scope = staging::scope(run, day, RECIPE.scope).await?;
+    let only = run.only_tenants().map(<[i64]>::to_vec);
+    let whole: bool = run
+        .read(async |tx| {
+            Ok(sqlx::query_scalar(include_str!("resource_missing.sql"))
+                .bind(day.to_sqlx())
+                .bind(&scope)
+                .bind(&only)
+                .fetch_one(tx)
+                .await?)
+        })
+        .await?;
+    let read = RECIPE.sources.iter().filter(|source| whole || resource.takes(source.name));
+    let logs: Vec<&str> = read.flat_map(|source| source.logs).copied().collect();
+    kept::still_kept(run, day, &logs).await
+}
+
 /// One tenant's day to be written.
 #[derive(Clone, Debug)]
 pub struct TenantDay {
@@ -105,10 +133,14 @@ impl TenantDay {
         }
     }
 
-    /// From the raw logs, read as the tenant.
+    /// From the raw logs, read as the tenant, for a day that has a row: what came from logs that are no longer kept stays
+    /// as it is recorded.
     pub async fn counted(run: &TenantRun, day: Date, cost_floor: i64) -> Result<TenantDay, Stop> {
         let mut figures = Vec::new();
         for source in RECIPE.sources {
+            if !kept::gone(run, day, source.logs).await?.is_empty() {
+                continue;
+            }
             figures.push((source.name.to_owned(), source.nothing.to_owned()));
             for own in run.read(async |tx| source.count(tx, day).await).await? {
                 refuse_impossible(day, own.impossible.as_deref())?;

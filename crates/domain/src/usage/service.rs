@@ -16,6 +16,7 @@ const PROVISIONAL_DAYS: i64 = 3;
 /// API calls, sessions, and who was active.
 pub const ACTIVITY: Source = Source {
     name: "activity",
+    logs: &["api_call_logs", "login_logs", "user_sessions"],
     sql: include_str!("activity.sql"),
     nothing: r#"{"calls": 0, "call_users": 0, "successful": 0, "client_errors": 0,
         "server_errors": 0, "response_ms_sum": 0, "response_ms_mean": null,
@@ -30,11 +31,13 @@ pub const RECIPE: Recipe = Recipe {
         ACTIVITY,
         Source {
             name: "reports",
+            logs: &["report_generation_logs"],
             sql: include_str!("reports.sql"),
             nothing: r#"{"reports_generated": 0, "reports_completed": 0, "report_users": 0}"#,
         },
         Source {
             name: "files",
+            logs: &[],
             sql: include_str!("files.sql"),
             nothing: r#"{"storage_bytes": 0, "files": 0}"#,
         },

@@ -9,11 +9,13 @@ use jiff_sqlx::ToSqlx;
 use yakin_engine::days::Days;
 use yakin_engine::prelude::*;
 
-/// A source: its name, its statement ($1 and $2: first instant and end of the day, $3: the day),
-/// and the figures (JSON) of a tenant that has no rows in it. Zero is not missing.
+/// A source: its name, the logs that its statement reads and retention removes, the statement ($1 and
+/// $2: first instant and end of the day, $3: the day), and the figures (JSON) of a tenant that has no
+/// rows in it. Zero is not missing.
 #[derive(Clone, Copy, Debug)]
 pub struct Source {
     pub name: &'static str,
+    pub logs: &'static [&'static str],
     pub sql: &'static str,
     pub nothing: &'static str,
 }
@@ -94,7 +96,7 @@ pub fn refuse_impossible(day: Date, impossible: Option<&str>) -> Result<(), Stop
 mod tests {
     use super::*;
 
-    const CALLS: Source = Source { name: "calls", sql: "", nothing: "{}" };
+    const CALLS: Source = Source { name: "calls", logs: &[], sql: "", nothing: "{}" };
 
     fn counted(tenant_id: i64, rows_counted: i64, all: i64) -> Counted {
         let (figures, impossible) = ("{}".to_owned(), None);

@@ -17,6 +17,13 @@ pub struct Recipe {
     pub sources: &'static [Source],
 }
 
+impl Recipe {
+    /// The logs that it reads.
+    pub fn logs(&self) -> Vec<&'static str> {
+        self.sources.iter().flat_map(|source| source.logs).copied().collect()
+    }
+}
+
 /// Counts `day` by the recipe and stages it for every tenant in scope. Reports rows that belong to
 /// none of them.
 pub async fn stage(run: &PlatformRun, day: Date, recipe: Recipe) -> Result<Strays, Stop> {

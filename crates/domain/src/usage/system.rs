@@ -3,7 +3,7 @@
 use jiff::civil::Date;
 use jiff::civil::Weekday;
 use jiff_sqlx::ToSqlx;
-use yakin_engine::days::{Days, after, day_of};
+use yakin_engine::days::{Days, after};
 use yakin_engine::prelude::*;
 
 /// Under this tenant the service's own figures are staged: it is nobody's.
@@ -12,32 +12,23 @@ const SERVICE: i64 = 0;
 const LIVELY: i64 = 50;
 const WEEKDAYS: usize = 5;
 
-/// Refuses to count `day` again when logs that it is counted from are no longer kept: less would take the place of what was
-/// counted.
-pub async fn still_kept(run: &PlatformRun, day: Date) -> Result<(), Stop> {
-    let today = day_of(run.at());
-    let kept: Vec<(String, i32)> = run
+/// The logs from which a run would count the service's line of `day`: none where it is there, unless it is counted again.
+pub async fn logs_read(
+    run: &PlatformRun,
+    day: Date,
+    again: bool,
+) -> Result<Vec<&'static str>, Stop> {
+    let there: bool = run
         .read(async |tx| {
-            Ok(sqlx::query_as(
-                "SELECT data_class, delete_after_days FROM app.retention_policies
-                  WHERE data_class IN ('api_call_logs', 'login_logs', 'feature_usage_logs', 'engineer_activity_logs')
-                    AND $1 <= $2 - delete_after_days ORDER BY data_class",
+            Ok(sqlx::query_scalar(
+                "SELECT EXISTS (SELECT FROM app.system_stats_daily WHERE usage_date = $1)",
             )
             .bind(day.to_sqlx())
-            .bind(today.to_sqlx())
-            .fetch_all(tx)
+            .fetch_one(tx)
             .await?)
         })
         .await?;
-    let gone: Vec<String> = kept.iter().map(|(log, days)| format!("{log} {days} days")).collect();
-    if gone.is_empty() {
-        return Ok(());
-    }
-    let gone = gone.join(", ");
-    Err(Stop::give_up(
-        Cause::Data,
-        format!("{day} is not counted again, its logs are no longer kept ({gone})"),
-    ))
+    Ok(if there && !again { Vec::new() } else { vec!["api_call_logs"] })
 }
 
 /// Stages how the service answered on `day`, and how it was seen from outside: one pass over the API calls, one over the
