@@ -4,6 +4,7 @@
 use jiff_sqlx::ToSqlx;
 use serde::Deserialize;
 use serde_json::json;
+use yakin_domain::usage::alerts;
 use yakin_domain::usage::resources::{self, Resource, TenantDay};
 use yakin_domain::usage::staging;
 use yakin_engine::prelude::*;
@@ -111,6 +112,10 @@ impl Batch for TenantUsageAggregation {
                 json!({"missing": without_estimate, "of": rows}),
             );
         }
-        Ok(Done::default().count("estimates_missing", without_estimate))
+        let mut done = Done::default().count("estimates_missing", without_estimate);
+        for (subject, message) in alerts::for_operations(run).await? {
+            done = done.report(&subject, message);
+        }
+        Ok(done)
     }
 }

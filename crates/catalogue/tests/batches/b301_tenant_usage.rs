@@ -1,7 +1,7 @@
 //! BATCH-301: everything a tenant took up on a day in one row, with the month's estimate and its
 //! quota alerts.
 
-use crate::common::batches;
+use crate::common::{Post, batches};
 use serde_json::{Value, json};
 use yakin_engine::operate::runs::Wanted;
 use yakin_testkit::{Seen, World, day};
@@ -375,6 +375,10 @@ async fn costs_are_set_against_the_same_days_of_the_month_before() {
         view(&w, DAY, &[("cost_floor", floor)]).await;
         assert_eq!(row(&w, a, DAY).await["estimate_month_to_date"], 25_253);
         assert_eq!(alerts(&w).await, expected, "{before} with floor {floor}");
+        let told = notices(&w).await;
+        let told = told.as_array().unwrap().iter().map(|n| n[0].as_str().unwrap());
+        let expected = if expected == json!([]) { vec![] } else { vec!["admin", "sales"] };
+        assert_eq!(told.collect::<Vec<_>>(), expected);
     }
 }
 
@@ -513,4 +517,95 @@ async fn a_day_whose_logs_are_no_longer_kept_keeps_what_was_read_from_them() {
         ..Wanted::default()
     };
     assert_eq!(w.run_as("BATCH-301", only).await.outcome(), "succeeded");
+}
+
+/// What was asked to be told: audience, urgency, data.
+async fn notices(w: &World) -> Value {
+    w.one(
+        "SELECT coalesce(jsonb_agg(jsonb_build_array(audience, priority, data) ORDER BY notification_id), '[]')
+           FROM app.notifications WHERE key = 'usage-alert'",
+    )
+    .await
+}
+
+async fn reports(w: &World, run: i64) -> Value {
+    w.one(&format!(
+        "SELECT coalesce((SELECT jsonb_agg(jsonb_build_array(r -> 'subject', r -> 'message'))
+                            FROM jsonb_array_elements(reports) AS r), '[]') FROM yakin.runs WHERE id = {run}"
+    ))
+    .await
+}
+
+#[tokio::test]
+async fn a_crossing_is_told_once_to_administrators_and_a_critical_one_to_operations() {
+    let w = world().await;
+    let (a, b) = (w.tenant("alpha").await, w.tenant("beta").await);
+    w.sql("UPDATE app.contracts SET max_storage_gb = 10").await;
+    file(&w, a, "image/png", 7, GB / 100 * 960, NOON, "NULL").await;
+    file(&w, b, "image/png", 7, GB / 100 * 801, NOON, "NULL").await;
+    let planned = w.run("BATCH-204", Some(DAY), &[]).await;
+    assert_eq!(planned.outcome(), "succeeded");
+    w.dry_run("BATCH-301", Some(DAY), &[]).await;
+    assert_eq!(notices(&w).await, json!([]));
+    let run = view(&w, DAY, &[]).await;
+    // both levels at once are one message
+    let mut told = notices(&w).await;
+    told.as_array_mut().unwrap().sort_by_key(|n| n[1].to_string());
+    let of =
+        |level, percent| json!({"kind": "storage", "level": level, "percent": percent, "day": DAY});
+    let expected = json!([
+        ["admin", "high", of("critical", "96.0")],
+        ["admin", "medium", of("warning", "80.1")]
+    ]);
+    assert_eq!(told, expected);
+    let operations = json!([[
+        "storage of alpha",
+        "storage of alpha has reached 96.0 % of its limit (2026-10-17)"
+    ]]);
+    assert_eq!(reports(&w, run.id).await, operations);
+
+    let again = view(&w, DAY, &[]).await;
+    assert_eq!(notices(&w).await.as_array().map(Vec::len), Some(2));
+    assert_eq!(reports(&w, again.id).await, operations, "it stands for three days");
+    w.set_clock("2026-10-21T01:45:00+09:00");
+    let later = night(&w, "2026-10-20").await;
+    assert_eq!((later.outcome(), reports(&w, later.id).await), ("succeeded", json!([])));
+}
+
+#[tokio::test]
+async fn a_month_that_is_over_is_not_told_of() {
+    let w = world().await;
+    let a = w.tenant("alpha").await;
+    w.sql("UPDATE app.contracts SET monthly_api_limit = 10").await;
+    calls(&w, a, 10, NOON).await;
+    w.set_clock("2026-11-20T02:00:00+09:00");
+    let run = night(&w, DAY).await;
+    assert_eq!(alerts(&w).await, json!(["api warning 10-17", "api critical 10-17"]));
+    assert_eq!((notices(&w).await, reports(&w, run.id).await), (json!([]), json!([])));
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn people_read_of_a_crossing_in_their_language() {
+    let ids = ["BATCH-204", "BATCH-301", "BATCH-401"];
+    let post = Post::new("2026-10-18T01:45:00+09:00", &ids, &[], &[]).await;
+    post.months(&["2026-10-01", "2026-11-01"]).await;
+    let (a, b) = (post.client("alpha").await, post.client("beta").await);
+    post.sql(&format!(
+        "UPDATE app.contracts SET monthly_api_limit = 10 WHERE tenant_id = {a};
+         UPDATE app.contracts SET max_storage_gb = 10 WHERE tenant_id = {b};
+         UPDATE app.tenants SET language = 'en' WHERE tenant_id = {b}"
+    ))
+    .await;
+    calls(&post, a, 9, NOON).await;
+    file(&post, b, "image/png", 7, GB / 100 * 960, NOON, "NULL").await;
+    assert_eq!(night(&post, DAY).await.outcome(), "succeeded");
+    post.run("BATCH-401", None, &[]).await;
+    let mails: Value = post
+        .one("SELECT jsonb_agg(jsonb_build_array(recipient, subject) ORDER BY tenant_id) FROM app.deliveries")
+        .await;
+    let expected = json!([
+        ["admin@alpha.example", "【株式会社alpha】今月の API 呼び出しが上限の 90.0 % に達しました"],
+        ["admin@beta.example", "[株式会社beta] The storage has reached 96.0 % of the contract"]
+    ]);
+    assert_eq!(mails, expected);
 }

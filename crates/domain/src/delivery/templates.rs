@@ -57,6 +57,8 @@ const BUILT_IN: &[(&str, &str)] = &[
     built_in!("contract-renewal.en"),
     built_in!("engineer-status-summary.ja"),
     built_in!("engineer-status-summary.en"),
+    built_in!("usage-alert.ja"),
+    built_in!("usage-alert.en"),
     built_in!("invoice-issued.ja"),
     built_in!("invoice-issued.en"),
     built_in!("monthly-report.ja"),

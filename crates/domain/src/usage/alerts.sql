@@ -43,6 +43,6 @@ WITH level AS (
      WHERE percent > threshold
      ORDER BY kind, threshold
         ON CONFLICT DO NOTHING
-    RETURNING kind, level
+    RETURNING kind, level, percent, audience
 )
-SELECT kind || ' ' || level FROM raised
+SELECT kind, level, percent::text AS percent, audience FROM raised ORDER BY kind, level

@@ -179,9 +179,10 @@ pub async fn store(tx: &mut Tx, run: &TenantRun, day: &TenantDay, resource: Reso
     }
     let rows = write(tx, run.id(), day, &layers).await?;
     estimate::refresh(tx, tenant, date).await?;
-    let raised = alerts::raise(tx, tenant, date, day.cost_floor).await?;
+    let raised = alerts::raise(tx, run, date, day.cost_floor).await?;
     if !raised.is_empty() {
-        run.warn("usage alerts", json!({"day": date.to_string(), "raised": raised}));
+        let named: Vec<_> = raised.iter().map(|r| format!("{} {}", r.kind, r.level)).collect();
+        run.warn("usage alerts", json!({"day": date.to_string(), "raised": named}));
     }
     Ok(Done::rows(rows + raised.len() as i64).count("alerts", raised.len()))
 }
