@@ -59,6 +59,10 @@ pub async fn bytes<S: Send + Sync>(request: Request, state: &S) -> Result<Bytes,
 
 /// JSON text as a value of `T`; what does not fit is named by its path.
 pub fn read<T: DeserializeOwned>(text: &[u8]) -> Result<T, Problem> {
+    // a struct could be read of a list as well, field by field: no document of ours says so
+    if text.iter().find(|b| !b.is_ascii_whitespace()) == Some(&b'[') {
+        return Err(Problem::refused("the body is a list, expected an object"));
+    }
     let mut json = serde_json::Deserializer::from_slice(text);
     let value = serde_path_to_error::deserialize(&mut json).map_err(|error| {
         let (path, inner) = (error.path().to_string(), error.into_inner());

@@ -63,6 +63,7 @@ async fn bodies_that_cannot_be_read_are_told_why() {
         (b"{\"reason\": \"a\\u0000b\"}".to_vec(), 422),
         (b"{\"reason\": \"a\", \"more\": 1}".to_vec(), 422),
         (b"[]".to_vec(), 422),
+        (b" [\"a reason\"]".to_vec(), 422),
         (b"".to_vec(), 422),
         (format!("{{\"reason\": \"{}\"}}", "a".repeat(501)).into_bytes(), 422),
         (vec![b' '; 64 * 1024 + 1], 413),
