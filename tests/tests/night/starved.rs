@@ -7,7 +7,7 @@ use crate::common::until;
 
 #[tokio::test(flavor = "multi_thread")]
 async fn nodes_that_get_no_connections_for_a_while_go_on_when_they_do() {
-    let settings = "max_connections = 32\nsuperuser_reserved_connections = 12\n";
+    let settings = "max_connections = 36\nsuperuser_reserved_connections = 12\n";
     let night = Night::begin("starved", settings).await;
     let smallest = |command: &mut std::process::Command| {
         let path = night.site.dir.join("yakin.toml");
