@@ -235,7 +235,7 @@ async fn what_could_not_be_cleared_at_a_runs_end_is_swept_later() {
     // an open run's stays
     world.sql("INSERT INTO staging.usage_figures SELECT tenant_id, 4711, '2026-10-31', 'test', '{}' FROM app.tenants").await;
     let open = "INSERT INTO yakin.runs (id, batch_id, trigger, state, run_at, requested_by) OVERRIDING SYSTEM VALUE
-                VALUES (4711, 'T-PLANS', 'operator', 'running', now(), 'tester')";
+                VALUES (4711, 'T-PLANS', 'operator', 'running', clock_timestamp(), 'tester')";
     world.sql(open).await;
     yakin_engine::tenant::sweep_staging(&world.pool).await.unwrap();
     assert_eq!(world.one::<i64>(staged).await, 1);
