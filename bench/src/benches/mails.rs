@@ -36,8 +36,8 @@ pub async fn run(world: &World) -> anyhow::Result<Report> {
     report.add(adapter(world, mails).await?.beside(peer.as_ref()));
     report.rows.extend(peer);
     report.note(format!(
-        "{mails} mails without attachments; CPU with the sink's. REALTIME_002 commits before and after each mail, so that \
-         a crash leaves at most one of an attempt uncertain; 100 tenants, 8 attempts at once"
+        "{mails} mails without attachments; CPU with the sink's. REALTIME_002 commits once a mail (its mark, with the \
+         outcome of the one before), so that a crash leaves at most one of an attempt uncertain; 100 tenants, 8 attempts at once"
     ));
     Ok(report)
 }
