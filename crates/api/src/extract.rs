@@ -6,7 +6,7 @@ use axum::http::header::CONTENT_TYPE;
 use axum::http::request::Parts;
 use axum::http::{HeaderMap, StatusCode};
 use jiff::civil::Date;
-use serde::de::DeserializeOwned;
+use serde::de::{DeserializeOwned, IgnoredAny};
 use serde::{Deserialize, Serialize};
 use sha2::{Digest, Sha256};
 use utoipa::ToSchema;
@@ -60,7 +60,8 @@ pub async fn bytes<S: Send + Sync>(request: Request, state: &S) -> Result<Bytes,
 /// JSON text as a value of `T`; what does not fit is named by its path.
 pub fn read<T: DeserializeOwned>(text: &[u8]) -> Result<T, Problem> {
     // a struct could be read of a list as well, field by field: no document of ours says so
-    if text.iter().find(|b| !b.is_ascii_whitespace()) == Some(&b'[') {
+    let list = text.iter().find(|b| !b.is_ascii_whitespace()) == Some(&b'[');
+    if list && serde_json::from_slice::<IgnoredAny>(text).is_ok() {
         return Err(Problem::refused("the body is a list, expected an object"));
     }
     let mut json = serde_json::Deserializer::from_slice(text);

@@ -97,7 +97,8 @@ impl Accepted {
 #[utoipa::path(post, path = "/admin/batch/jobs/{jobName}/execute", tag = "jobs",
     params(("jobName" = String, Path, description = "slug or id", example = "usage-aggregation"),
            ("Idempotency-Key" = Option<String>, Header, description = "one key for one request", max_length = 200)),
-    request_body = Execute,
+    // without one: the period that is due, for all
+    request_body = Option<Execute>,
     responses((status = 202, description = "the run has been started", body = Accepted,
                headers(("Location" = String, description = "the run"))),
               (status = 409, description = "a run is open that it may not overlap, or the key came with another request",

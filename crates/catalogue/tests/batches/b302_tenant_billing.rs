@@ -604,7 +604,7 @@ async fn corrections_wait_while_a_held_invoice_settles_others_of_their_month() {
     assert_eq!(run(&w, "2026-07-15").await.count("held"), 1);
     correction(&w, acme, "2026-06-04", 1, 200).await; // with the other one 1,100 over: two
     usage(&w, acme, "2026-08-01").await;
-    w.set_clock("2026-09-01T01:30:00+09:00");
+    w.set_clock("2026-09-01T07:00:00+09:00");
     let seen = run(&w, "2026-08-15").await;
     assert_eq!(lines(&w, "INV-202608-acme-0001").await, "base 50000");
     let said: String = w
