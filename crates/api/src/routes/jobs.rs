@@ -108,8 +108,9 @@ pub async fn execute(
     by: By,
     Named(job): Named<String>,
     headers: HeaderMap,
-    Body(wanted): Body<Execute>,
+    Body(wanted): Body<Option<Execute>>,
 ) -> Result<impl IntoResponse, Problem> {
+    let wanted = wanted.unwrap_or_default();
     let why = wanted.reason.as_deref().map(reason).transpose()?.unwrap_or("started over HTTP");
     let act = act(&by.0, why);
     let once = once(&headers, &act.actor, &request(app.batch(&job)?, &wanted))?;

@@ -56,7 +56,7 @@ async fn bodies_that_cannot_be_read_are_told_why() {
         (b"{".to_vec(), 400),
         (b"\xff\xfe".to_vec(), 400),
         (b"{\"reason\": \"\xff\"}".to_vec(), 400),
-        (deep, 400),
+        (deep, 422),
         (b"{\"reason\": \"a\", \"reason\": \"b\"}".to_vec(), 422),
         (b"{\"reason\": 1}".to_vec(), 422),
         (b"{\"reason\": null}".to_vec(), 422),
