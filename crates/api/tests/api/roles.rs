@@ -32,8 +32,8 @@ fn operations(document: &Value) -> Vec<Operation> {
             assert!(!filled.contains('{'), "{path} has a parameter that the document lacks");
             let body = said.get("requestBody").map(|body| {
                 let schema = &body["content"]["application/json"]["schema"];
-                // one that may be left out is null or that
-                let schema = schema["oneOf"].as_array().and_then(|of| of.last()).unwrap_or(schema);
+                // one that may be left out is that or null
+                let schema = schema["oneOf"].get(0).unwrap_or(schema);
                 let name = schema["$ref"].as_str().unwrap().rsplit('/').next().unwrap();
                 let example = &document["components"]["schemas"][name]["example"];
                 if example.is_object() { example.clone() } else { json!({"reason": "a test"}) }
