@@ -43,8 +43,7 @@ pub struct Trigger {
 ///
 /// Either the body is signed: `x-vercel-signature` is the HMAC-SHA1 of the body under the cron secret, in hex, and
 /// `createdAt` lies within five minutes of now; the same body starts one run, however often it comes; for another
-/// batch it is refused. Or the cron secret
-/// itself is the bearer; then an `Idempotency-Key` keeps repeated calls from starting a second run.
+/// batch it is refused. Or the cron secret itself is the bearer; then an `Idempotency-Key` keeps repeated calls from starting a second run.
 #[utoipa::path(post, path = "/api/cron/{batchId}", tag = "jobs",
     params(("batchId" = String, Path, description = "id or slug", example = "BATCH-204"),
            ("Idempotency-Key" = Option<String>, Header, description = "one key for one request", max_length = 200)),

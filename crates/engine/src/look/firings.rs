@@ -40,13 +40,18 @@ pub async fn timetable(
     from: Timestamp,
     until: Timestamp,
 ) -> Result<Vec<FiringRow>, EngineError> {
-    sqlx::query_as(include_str!("timetable.sql"))
-        .bind(from.to_sqlx())
-        .bind(until.to_sqlx())
-        .bind(i64::try_from(SHOWN).unwrap_or(i64::MAX))
-        .fetch_all(pool)
-        .await
-        .doing("reading the timetable")
+    sqlx::query_as(concat!(
+        "SELECT * FROM (",
+        include_str!("firing.sql"),
+        include_str!("timetable.sql"),
+        ") AS shown ORDER BY due_at, batch_id, planned_at"
+    ))
+    .bind(from.to_sqlx())
+    .bind(until.to_sqlx())
+    .bind(i64::try_from(SHOWN).unwrap_or(i64::MAX))
+    .fetch_all(pool)
+    .await
+    .doing("reading the timetable")
 }
 
 /// A firing's place in a list: when it is due, its batch, and when it was planned.
@@ -59,7 +64,7 @@ pub async fn firings_after(
     after: Option<&FiringKey>,
     limit: i64,
 ) -> Result<Vec<FiringRow>, EngineError> {
-    sqlx::query_as(include_str!("firings_page.sql"))
+    sqlx::query_as(concat!(include_str!("firing.sql"), include_str!("firings_page.sql")))
         .bind(from.to_sqlx())
         .bind(until.to_sqlx())
         .bind(after.map(|(due, ..)| due.to_sqlx()))

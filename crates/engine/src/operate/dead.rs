@@ -6,6 +6,7 @@ use serde_json::{Value, json};
 use sqlx::AssertSqlSafe;
 use sqlx::postgres::PgPool;
 
+use super::end;
 use super::runs::{Again, again_in};
 use crate::error::{Doing, EngineError};
 use crate::look::Instant;
@@ -193,17 +194,13 @@ async fn pieces(
     let tenants: Vec<i64> = letters.iter().map(|l| l.tenant_id).collect();
     let whole = tenants.contains(&crate::tenant::PLATFORM);
     let again = if whole { Again::All } else { Again::Tenants(tenants) };
-    match again_in(&mut tx, registry, (run, again), None, act, now).await {
-        Ok(begun) => {
-            settle(&mut tx, &letters, "requeued", act, now).await.doing(REQUEUEING)?;
-            tx.commit().await.doing(REQUEUEING)?;
-            Ok(Some(begun.run))
-        }
-        Err(error) => {
-            tx.rollback().await.doing(REQUEUEING)?;
-            Err(error)
-        }
-    }
+    let started = async {
+        let begun = again_in(&mut tx, registry, (run, again), None, act, now).await?;
+        settle(&mut tx, &letters, "requeued", act, now).await.doing(REQUEUEING)?;
+        Ok(Some(begun.run))
+    };
+    let started = started.await;
+    end(tx, REQUEUEING, started).await
 }
 
 /// Discards dead letters: a person decided that the work is not wanted. Returns how many.

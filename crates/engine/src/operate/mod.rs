@@ -34,16 +34,39 @@ where
 {
     let doing = "recording an act";
     let mut tx = Tx::begin(pool, role, "", false).await.doing(doing)?;
-    let done = match work(&mut tx).await {
-        Ok(done) => done,
+    let done = async {
+        let done = work(&mut tx).await?;
+        tx.become_engine().await.doing(doing)?;
+        insert_follow_ups(&mut tx, spec, None, now).await.doing(doing)?;
+        let details = Value::Object(Default::default());
+        record(&mut tx, act, action, subject, details).await.doing(doing)?;
+        Ok(done)
+    };
+    let done = done.await;
+    end(tx, doing, done).await
+}
+
+/// Commits what was done; rolls back what was refused.
+async fn end<T>(
+    tx: Tx,
+    doing: &'static str,
+    done: Result<T, EngineError>,
+) -> Result<T, EngineError> {
+    match done {
+        Ok(done) => tx.commit().await.doing(doing).map(|()| done),
         Err(error) => {
             tx.rollback().await.doing(doing)?;
-            return Err(error);
+            Err(error)
         }
-    };
-    tx.become_engine().await.doing(doing)?;
-    insert_follow_ups(&mut tx, spec, None, now).await.doing(doing)?;
-    record(&mut tx, act, action, subject, Value::Object(Default::default())).await.doing(doing)?;
-    tx.commit().await.doing(doing)?;
-    Ok(done)
+    }
+}
+
+/// Acts on a batch come one after the other, beside its starter's.
+async fn lock_batch(tx: &mut Tx, id: &str, doing: &'static str) -> Result<(), EngineError> {
+    sqlx::query("SELECT FROM yakin.batches WHERE id = $1 FOR UPDATE")
+        .bind(id)
+        .execute(tx.inner().doing(doing)?)
+        .await
+        .doing(doing)
+        .map(|_| ())
 }

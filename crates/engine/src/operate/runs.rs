@@ -11,6 +11,7 @@ use sqlx::postgres::PgPool;
 pub(super) use again::again_in;
 pub use again::{Again, rerun, rerun_once};
 
+use super::{end, lock_batch};
 use crate::error::{Doing, EngineError};
 use crate::record::audit::{Act, record};
 use crate::record::runs::{self, NewRun, create, deadline_by_hand};
@@ -127,13 +128,8 @@ async fn begin(
 ) -> Result<Begun, EngineError> {
     let doing = "starting a run";
     let mut tx = Tx::engine(pool).await.doing(doing)?;
-    match begin_in(&mut tx, spec, run, action, once, act).await {
-        Ok(begun) => tx.commit().await.doing(doing).map(|()| begun),
-        Err(error) => {
-            tx.rollback().await.doing(doing)?;
-            Err(error)
-        }
-    }
+    let begun = begin_in(&mut tx, spec, run, action, once, act).await;
+    end(tx, doing, begun).await
 }
 
 /// The same within a transaction of the caller's, which must not commit when the run is refused.
@@ -153,11 +149,7 @@ async fn begin_in(
             spec.id
         )));
     }
-    sqlx::query("SELECT FROM yakin.batches WHERE id = $1 FOR UPDATE")
-        .bind(spec.id)
-        .execute(tx.inner().doing(doing)?)
-        .await
-        .doing(doing)?;
+    lock_batch(tx, spec.id, doing).await?;
     if let Some(once) = once
         && let Some(begun) = keys::begun(tx, once).await?
     {

@@ -81,11 +81,7 @@ pub async fn set(
     }
     let mut tx = Tx::engine(pool).await.doing(doing)?;
     // one after the other: what stood before is what the act before it left
-    sqlx::query("SELECT FROM yakin.batches WHERE id = $1 FOR UPDATE")
-        .bind(spec.id)
-        .execute(tx.inner().doing(doing)?)
-        .await
-        .doing(doing)?;
+    super::lock_batch(&mut tx, spec.id, doing).await?;
     let before: Option<String> =
         sqlx::query_scalar("SELECT value FROM yakin.settings WHERE batch_id = $1 AND key = $2")
             .bind(spec.id)

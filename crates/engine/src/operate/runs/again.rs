@@ -7,6 +7,7 @@ use sqlx::postgres::PgPool;
 use super::{Begun, Once, begin_in};
 use crate::days::Days;
 use crate::error::{Doing, EngineError};
+use crate::operate::end;
 use crate::record::audit::Act;
 use crate::record::runs::{NewRun, deadline_by_hand};
 use crate::registry::Registry;
@@ -63,13 +64,8 @@ pub async fn rerun_once(
     now: Timestamp,
 ) -> Result<Begun, EngineError> {
     let mut tx = Tx::engine(pool).await.doing(DOING)?;
-    match again_in(&mut tx, registry, (run, again), once, act, now).await {
-        Ok(begun) => tx.commit().await.doing(DOING).map(|()| begun),
-        Err(error) => {
-            tx.rollback().await.doing(DOING)?;
-            Err(error)
-        }
-    }
+    let begun = again_in(&mut tx, registry, (run, again), once, act, now).await;
+    end(tx, DOING, begun).await
 }
 
 /// The same within a transaction of the caller's, which must not commit when the run is refused.
